@@ -1,0 +1,308 @@
+"""The settings: rbl.toml and RBL_* environment variables, read once, frozen, passed down.
+
+Environment variables win over the file; a section and its field are joined by two underscores
+(``RBL_PROBE__ENABLED=yes``), several values by commas. ``RBL_CONFIG`` names the file. Nothing else
+in the program reads the environment. Every field has a working default, except the prober's
+identity, without which nothing is probed.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from rbl.errors import ConfigError
+
+DEFAULT_FILE = Path("rbl.toml")
+_PREFIX = "RBL_"
+_FILE_VARIABLE = "RBL_CONFIG"
+
+
+class Listen(NamedTuple):
+    """A local address and port to listen on; port 0 lets the system choose (tests)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return the form it is written in: 127.0.0.1:5300 or [::1]:5300."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _listen(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+        msg = f"{value!r} is no address and port: write 127.0.0.1:5300 or [::1]:5300"
+        raise ValueError(msg)
+    try:
+        ip_address(host)
+    except ValueError:
+        msg = f"{value!r}: {host!r} is no IP address; a name would leave open which one is meant"
+        raise ValueError(msg) from None
+    return Listen(host, int(port))
+
+
+def _hostname(value: str) -> str:
+    labels = value.rstrip(".").split(".")
+    if len(value) > 253 or not all(_is_label(label) for label in labels):
+        msg = f"{value!r} is no host name"
+        raise ValueError(msg)
+    return value.rstrip(".").lower()
+
+
+def _is_label(label: str) -> bool:
+    return (
+        0 < len(label) <= 63
+        and label.isascii()
+        and label.replace("-", "").replace("_", "").isalnum()
+        and not label.startswith("-")
+        and not label.endswith("-")
+    )
+
+
+def _several(value: object) -> object:
+    """Split what an environment variable holds; a file gives lists already."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _seconds(value: object) -> object:
+    """Read an environment variable's number of seconds; pydantic takes only ISO 8601 from text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        msg = "must not be negative"
+        raise ValueError(msg)
+    return value
+
+
+ListenAt = Annotated[Listen, BeforeValidator(_listen)]
+Hostname = Annotated[str, AfterValidator(_hostname)]
+# Seconds as a number, or ISO 8601 ("PT5M").
+Duration = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_positive)]
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+_T = TypeVar("_T")
+Several = Annotated[tuple[_T, ...], BeforeValidator(_several)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Database(_Section):
+    """Where nominations, listings and the journal are kept."""
+
+    # sqlite:///path, or postgresql://user@host/name
+    url: str = "sqlite:///var/rbl.db"
+
+
+class Dns(_Section):
+    """The DNS server."""
+
+    listen: Several[ListenAt] = (Listen("127.0.0.1", 5300),)
+    # What version.bind and id.server say in class CHAOS; empty: refused.
+    version: str = "rbl"
+    server_id: str = ""
+    # A change of more than this share of a list at once is refused until forced.
+    max_change_share: float = Field(default=0.3, gt=0, le=1)
+    # Largest answer sent over UDP. 1232 octets: DNS Flag Day 2020.
+    max_udp_octets: int = Field(default=1232, ge=512, le=4096)
+
+
+class Web(_Section):
+    """The public pages and the API."""
+
+    listen: ListenAt = Listen("127.0.0.1", 8080)
+    # What people and bounce messages are told; no slash at the end.
+    public_url: str = "http://127.0.0.1:8080"
+    # Proxies whose X-Forwarded-For is believed.
+    trusted_proxies: Several[Network] = ()
+    # How to reach a person. RFC 6471 §2.2.2: must work although the sender is listed.
+    contact: str = "postmaster@localhost"
+
+
+class Collector(_Section):
+    """The SMTP server that our test messages come back to."""
+
+    listen: ListenAt = Listen("127.0.0.1", 2525)
+    # The domain of the test recipients. Its MX must be this collector and nothing else.
+    domain: Hostname = "relaytest.localhost"
+    # Far above any bounce of a 4 KiB test message.
+    max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)
+
+
+class Probe(_Section):
+    """The relay tester. Off until it has an identity and is told that testing is wanted."""
+
+    enabled: bool = False
+    # "I have read docs/probing.md and answer for the tests this machine makes."
+    acknowledge: bool = False
+    # EHLO name: must resolve to source_address and back.
+    ehlo_name: Hostname | None = None
+    # An address read by people; in every test message.
+    contact: str | None = None
+    source_address: Address | None = None
+    # A second source network: tells a host that blocks our tester from one that is down.
+    second_source_address: Address | None = None
+    # Domain of the test senders; by default the collector's.
+    sender_domain: Hostname | None = None
+    port: int = Field(default=25, ge=1, le=65535)
+    # Reserved space that may be tested all the same: for test networks only.
+    allow_reserved: Several[Network] = ()
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    connect_timeout: Duration = timedelta(seconds=30)
+    banner_timeout: Duration = timedelta(seconds=60)
+    command_timeout: Duration = timedelta(seconds=60)
+    data_timeout: Duration = timedelta(seconds=120)
+    run_timeout: Duration = timedelta(minutes=10)
+    # Politeness between two commands.
+    command_delay: Duration = timedelta(seconds=0.5)
+    # Envelopes in one session: Exim ends a session after ten commands that send no mail.
+    envelopes_per_session: int = Field(default=8, ge=1, le=25)
+    # Messages sent before waiting for returns.
+    messages_per_step: int = Field(default=5, ge=1, le=25)
+    # How long a worker may be silent before another takes over its run.
+    lease: Duration = timedelta(minutes=2)
+
+    @model_validator(mode="after")
+    def _identified(self) -> Self:
+        if not self.enabled:
+            return self
+        missing = [
+            name for name in ("ehlo_name", "contact", "source_address") if getattr(self, name) is None
+        ]
+        if missing:
+            msg = f"probing needs an identity: set {', '.join(missing)}"
+            raise ValueError(msg)
+        if not self.acknowledge:
+            msg = "set acknowledge = true once you have read docs/probing.md: you answer for every test"
+            raise ValueError(msg)
+        return self
+
+
+class Lists(_Section):
+    """The policy of listing and delisting; shown to the public (RFC 6471 §2.1)."""
+
+    approve_listings: bool = False
+    max_evidence_age: Duration = timedelta(days=7)
+    max_evidence_octets: int = Field(default=256 * 1024, ge=1024, le=16 * 1024 * 1024)
+    first_wait: Duration = timedelta(minutes=5)
+    return_window: Duration = timedelta(hours=72)
+    retries: Several[Duration] = (
+        timedelta(minutes=15),
+        timedelta(hours=1),
+        timedelta(hours=4),
+        timedelta(hours=24),
+    )
+    retest_cooldown: Duration = timedelta(hours=1)
+    retest_cooldown_limit: Duration = timedelta(days=7)
+    periodic_retest: Duration = timedelta(days=90)
+    follow_up: Duration = timedelta(hours=24)
+    unreachable_delists_after: Duration = timedelta(hours=24)
+
+
+class Log(_Section):
+    """Log lines, one for each event."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Client(_Section):
+    """What `rbl nominate` talks to."""
+
+    server: str = "http://127.0.0.1:8080"
+    api_key: str = Field(default="", repr=False)
+
+
+class Settings(_Section):
+    """All settings of one process."""
+
+    # Zone files: what is a list, its apex, codes and texts.
+    zones: Several[Path] = (Path("zones/relays.example.toml"),)
+    # For the index on disk, and what else is not in the database.
+    data_dir: Path = Path("var")
+    database: Database = Database()
+    dns: Dns = Dns()
+    web: Web = Web()
+    collector: Collector = Collector()
+    probe: Probe = Probe()
+    lists: Lists = Lists()
+    log: Log = Log()
+    client: Client = Client()
+
+
+def read(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings from *file* and *environment*.
+
+    Without *file*: the file that RBL_CONFIG names, or rbl.toml where it exists, or none.
+
+    Raises:
+        ConfigError: names every fault with its place: file or variable, section and field.
+    """
+    named = file or (Path(environment[_FILE_VARIABLE]) if environment.get(_FILE_VARIABLE) else None)
+    values = _from_file(named or DEFAULT_FILE, must_exist=named is not None)
+    variables = {name: value for name, value in environment.items() if name.startswith(_PREFIX)}
+    variables.pop(_FILE_VARIABLE, None)
+    for name, value in variables.items():
+        _overlay(values, name.removeprefix(_PREFIX).lower().split("__"), value)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as fault:
+        source = str(named or DEFAULT_FILE)
+        lines = [_fault_line(source, variables, error["loc"], error["msg"]) for error in fault.errors()]
+        raise ConfigError(lines) from None
+
+
+def _from_file(file: Path, *, must_exist: bool) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError([f"{file}: there is no such file"]) from None
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise ConfigError([f"{file}: {fault}"]) from None
+
+
+def _overlay(values: dict[str, object], path: list[str], value: str) -> None:
+    """Set the field at *path* to an environment variable's text, over whatever the file says."""
+    section, *rest = path
+    if not rest:
+        values[section] = value
+        return
+    inner = values.get(section)
+    merged = dict(inner) if isinstance(inner, dict) else {}
+    _overlay(merged, rest, value)
+    values[section] = merged
+
+
+def _fault_line(
+    source: str, variables: Mapping[str, str], location: tuple[int | str, ...], message: str
+) -> str:
+    """Return one fault in words, placed at the environment variable or the file that set it."""
+    fields = [str(part) for part in location if not isinstance(part, int)]
+    variable = _PREFIX + "__".join(fields).upper()
+    where = variable if variable in variables else source
+    wording = message.removeprefix("Value error, ")
+    return f"{where}: {'.'.join(fields) or 'settings'}: {wording}"

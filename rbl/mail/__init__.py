@@ -1,0 +1,1 @@
+"""Mail coming in: tests that return, and what a nominated message proves."""

@@ -1,0 +1,1 @@
+"""The relay test: which envelopes, one SMTP dialogue, the verdict, the runner."""

@@ -1,0 +1,1 @@
+"""The only place with SQLAlchemy: tables, journal, listings, nominations, probes, receipts, keys."""

@@ -1,0 +1,1 @@
+"""The only place with FastAPI: public pages, the API, the operators' part."""
