@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 compile() {
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-        --no-emit-index-url --no-emit-find-links pyproject.toml "$@"
+        pyproject.toml "$@"
 }
 compile --group build -o requirements.lock
 compile --group build --group dev -o requirements-dev.lock

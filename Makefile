@@ -1,0 +1,47 @@
+# The verbs. `make` alone lists them; each sets up what it needs, under .venv and .make.
+
+BIN := .venv/bin
+# Two at a time: the end-to-end tests have their own networks, but share the machine's time.
+JOBS ?= 2
+
+.PHONY: help run demo test check bench clean set-up set-up-tests
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+run: set-up ## start the whole list on this machine: DNS on 5300, web on 8080, SMTP on 2525
+	@exec $(BIN)/rbl serve
+
+demo: set-up ## see one open relay nominated, tested, listed, fixed and delisted
+	@exec $(BIN)/rbl demo
+
+# As root the whole program is measured; else the end-to-end tests are skipped and the share says less.
+test: set-up-tests ## run every test; as root also those with real mail servers and PostgreSQL
+	@sh tools/test_packages.sh
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report $$([ "$$(id -u)" = 0 ] || echo --fail-under=0)
+
+check: set-up-tests ## format, lint, types, import rules, what may be committed
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest --quiet tests/test_repository.py
+
+bench: set-up-tests ## measure what is promised about speed, and print it
+	@for bench in tools/bench_*.py; do echo "$$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+clean: ## remove what these verbs made; the data in var/ stays
+	rm -rf .venv .make build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+set-up:
+	@sh tools/set_up.sh requirements.lock
+
+set-up-tests:
+	@sh tools/set_up.sh requirements-dev.lock
