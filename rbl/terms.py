@@ -127,6 +127,15 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """Who changes something, why, and when: part of every change, kept in the journal and the audit."""
+
+    actor: str  # "key 3 (mx-admin)", "worker", "timer", "public"
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One journal entry: what DNS shows for *subject* changed at *serial*.
 

@@ -1,0 +1,18 @@
+"""How Alembic runs here: on the connection that rbl.store.migrate hands over, in its transaction."""
+
+from alembic import context
+
+from rbl.store.columns import Base
+from rbl.store.tables import Zone
+
+assert Zone.metadata is Base.metadata, "all tables are known"
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    # SQLite cannot alter a column: Alembic copies the table instead.
+    render_as_batch=connection.dialect.name == "sqlite",
+    transaction_per_migration=False,
+)
+context.run_migrations()

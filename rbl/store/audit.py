@@ -1,0 +1,63 @@
+"""The audit: who did what, when and why. Append-only (RFC 6471 §2.1.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from rbl.store.tables import AuditRow
+from rbl.terms import Act
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One audited act; *was* and *became* are states where a state changed."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    was: str | None
+    became: str | None
+    why: str
+
+
+def write(
+    session: Session,
+    action: str,
+    subject: str,
+    act: Act,
+    *,
+    was: str | None = None,
+    became: str | None = None,
+) -> None:
+    """Add one act to the audit of this transaction."""
+    session.add(
+        AuditRow(
+            at=act.at,
+            actor=act.actor,
+            action=action,
+            subject=subject,
+            was=was,
+            became=became,
+            why=act.why,
+        )
+    )
+
+
+def deeds(
+    session: Session, *, subject: str | None = None, before_id: int | None = None, limit: int = 100
+) -> Sequence[Deed]:
+    """Return at most *limit* acts, newest first, of one *subject* or of all, older than *before_id*."""
+    query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    if subject is not None:
+        query = query.where(AuditRow.subject == subject)
+    if before_id is not None:
+        query = query.where(AuditRow.id < before_id)
+    return [
+        Deed(row.id, row.at, row.actor, row.action, row.subject, row.was, row.became, row.why)
+        for row in session.execute(query).scalars()
+    ]

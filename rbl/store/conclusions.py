@@ -1,0 +1,115 @@
+"""What a step of a probe run means: the host's event, the end of the run, and what follows from it.
+
+One transaction, with the run's row locked: it looks at what came back, asks the pure functions and
+writes state, listing, journal and audit together. A message that arrives meanwhile waits for the
+lock and then finds the run parked, and wakes it; so none is overlooked.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rbl import lifecycle
+from rbl.errors import Refused
+from rbl.lifecycle import Event, Outcome
+from rbl.store import hosts, runs, signal
+from rbl.store.hosts import ZonePolicy
+from rbl.store.runs import Claim
+from rbl.store.tables import ApiKey, Host, Nomination, ProbeEnvelope
+from rbl.terms import Act, Purpose, State, Trust, Verdict
+
+
+def facts(
+    session: Session, claim: Claim, verdict: Verdict, now: datetime, *, more_envelopes: bool
+) -> lifecycle.RunFacts:
+    """Return what the lifecycle must know of a run to say what *verdict* means."""
+    host = session.get_one(Host, claim.host_id, with_for_update=True)
+    first_sent_at = session.execute(
+        select(func.min(ProbeEnvelope.sent_at)).where(ProbeEnvelope.run_id == claim.run_id)
+    ).scalar_one()
+    if verdict is not Verdict.UNREACHABLE:
+        host.unreachable_since = None
+    elif host.unreachable_since is None:
+        host.unreachable_since = now
+    return lifecycle.RunFacts(
+        listed=host.state.in_dns,
+        retries_done=claim.retries_done,
+        first_sent_at=first_sent_at,
+        more_envelopes=more_envelopes,
+        unreachable_since=host.unreachable_since,
+    )
+
+
+def end_step(
+    session: Session, claim: Claim, verdict: Verdict, outcome: Outcome, policy: ZonePolicy, now: datetime
+) -> State:
+    """Apply *outcome* to the run and its host, and return the host's new state.
+
+    Raises:
+        Conflict: the run is held by this worker no more; then nothing is changed.
+    """
+    run = runs.held(session, claim)
+    host = session.get_one(Host, claim.host_id, with_for_update=True)
+    act = Act(claim.owner, outcome.why, now)
+    run.steps_done += 1
+    run.verdict = verdict
+    run.why = outcome.why
+    run.lease_owner = None
+    run.lease_until = None
+    run.woken = False
+    if outcome.event is Event.DEFER:
+        run.retries_done += 1
+    if outcome.next_due is None:
+        run.finished_at = now
+    else:
+        run.due_at = outcome.next_due
+    session.flush()
+    was = host.state
+    if lifecycle.allows(was, outcome.event):
+        hosts.happen(session, host, outcome.event, act, policy)
+        _follow(session, host, was, outcome.event, act, policy)
+    signal.notify(session, runs.CHANNEL)
+    return host.state
+
+
+def _follow(session: Session, host: Host, was: State, event: Event, act: Act, policy: ZonePolicy) -> None:
+    """Do what follows from *event* at the end of a step."""
+    times = policy.times
+    match event:
+        case Event.PROVE if host.state is State.PROVEN:
+            if not times.approve_listings or _nominated_by_trusted(session, host):
+                _list(session, host, act, policy)
+        case Event.PROVE:
+            host.failed_retests += 1
+            host.retest_allowed_at = act.at + times.cooldown(host.failed_retests)
+            host.periodic_due_at = act.at + times.periodic_retest
+        case Event.STAY:
+            host.periodic_due_at = act.at + times.periodic_retest
+        case Event.BLOCK:
+            host.review = act.why
+        case Event.CLOSE if was.in_dns:
+            host.review = None
+            host.unreachable_since = None
+            due_at = act.at + times.follow_up
+            runs.queue(session, host, Purpose.FOLLOW_UP, "timer", due_at, act.at)
+        case _:
+            pass
+
+
+def _list(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
+    """Put a proven host into DNS, or tell the operator why that is forbidden."""
+    try:
+        hosts.happen(session, host, Event.LIST, act, policy)
+    except Refused as refusal:  # raised before anything is written
+        host.review = refusal.message
+
+
+def _nominated_by_trusted(session: Session, host: Host) -> bool:
+    found = session.execute(
+        select(Nomination.id)
+        .join(ApiKey)
+        .where(Nomination.host_id == host.id, ApiKey.trust == Trust.TRUSTED)
+        .limit(1)
+    ).scalar()
+    return found is not None

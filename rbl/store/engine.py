@@ -1,0 +1,135 @@
+"""The database: engines for SQLite and PostgreSQL, and the two kinds of transaction.
+
+A writing transaction on SQLite takes the write lock at BEGIN: with the deferred default one that
+reads and then writes fails with "locked" whatever the busy timeout. A reading transaction sees one
+state of the database throughout, and may not write.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
+
+from rbl.errors import ConfigError, Conflict, Unavailable
+
+_BUSY_TIMEOUT_MS = 30_000  # longer than any transaction of ours; then the caller hears of it
+_DIALECTS = ("sqlite", "postgresql")
+
+
+class Store:
+    """The database at *url*; hands out transactions. Safe to share between threads.
+
+    Raises:
+        ConfigError: *url* is none we can use.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise ConfigError([f"database.url: {_without_password(url)} is no database URL"]) from None
+        if parsed.get_backend_name() not in _DIALECTS:
+            raise ConfigError(
+                [f"database.url: {parsed.get_backend_name()} is not supported: use sqlite or postgresql"]
+            )
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if not parsed.database or parsed.database == ":memory:":
+                raise ConfigError(["database.url: SQLite needs a file: sqlite:///var/rbl.db"])
+            _prepare_folder(Path(parsed.database))
+            self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
+            self.reader = _sqlite_engine(url, "BEGIN")
+        else:
+            self.writer = create_engine(url, pool_pre_ping=True)
+            self.reader = create_engine(
+                url,
+                pool_pre_ping=True,
+                isolation_level="REPEATABLE READ",
+                execution_options={"postgresql_readonly": True},
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Yield a session whose changes are committed together at the end, or not at all.
+
+        Raises:
+            Unavailable: the database does not answer or stays locked.
+            Conflict: another transaction made the same thing at the same moment.
+        """
+        with _unavailable_when_down(), Session(self.writer) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session that sees one state of the database and cannot change it.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with _unavailable_when_down(), Session(self.reader) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+@contextmanager
+def _unavailable_when_down() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as fault:
+        raise Unavailable(f"the database does not answer: {fault.orig}", code="database") from fault
+    except IntegrityError as fault:
+        raise Conflict(
+            "somebody else changed the same thing at the same moment: try again", code="concurrent-change"
+        ) from fault
+    except DBAPIError as fault:
+        if not fault.connection_invalidated:
+            raise
+        raise Unavailable(
+            f"the connection to the database was lost: {fault.orig}", code="database"
+        ) from fault
+
+
+def _prepare_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise ConfigError(
+            [f"database.url: cannot make the folder {file.parent}: {fault.strerror}"]
+        ) from None
+
+
+def _sqlite_engine(url: str, begin: str) -> Engine:
+    engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: object) -> None:  # noqa: ANN401 — the driver's own type
+        del record
+        connection.isolation_level = None  # BEGIN is ours to say, below
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        if begin == "BEGIN":
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _without_password(url: str) -> str:
+    """Return *url* cut before anything that could be a password."""
+    return repr(url.rpartition("@")[2][:60])

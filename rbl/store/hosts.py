@@ -1,0 +1,231 @@
+"""Hosts and their states: every change of state goes through ``happen``.
+
+It asks the lifecycle's table, writes the audit, and where the host enters or leaves DNS it starts or
+ends the listing, whose journal entry is part of the same transaction. So a host's state, its listing
+and what DNS shows cannot differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_network
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rbl import lifecycle
+from rbl.errors import NotFound
+from rbl.lifecycle import Event
+from rbl.store import audit, listings
+from rbl.store.tables import Host, ProbeRun
+from rbl.terms import Act, Address, Network, Origin, State
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePolicy:
+    """What the store must know of a list: its apex, the reason that a proven relay is listed for, times.
+
+    *allow_reserved* names reserved space that may be tested and listed all the same, for test networks.
+    """
+
+    apex: str
+    relay_reason: str
+    times: lifecycle.Policy
+    allow_reserved: tuple[Network, ...] = ()
+
+    def allows(self, address: Address) -> bool:
+        """Whether reserved *address* is of a test network."""
+        return any(address in network for network in self.allow_reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """How things stand with an address in a zone, for pages and the API."""
+
+    id: int
+    zone: str
+    address: Address
+    state: State
+    offences: int
+    failed_retests: int
+    retest_allowed_at: datetime | None
+    review: str | None
+    created_at: datetime
+    changed_at: datetime
+
+
+def find(session: Session, zone: str, address: Address) -> HostView | None:
+    """Return how things stand with *address* in *zone*, or None where it has no story."""
+    row = _find(session, zone, address)
+    return None if row is None else view(row)
+
+
+def in_states(session: Session, zone: str, states: Sequence[State], limit: int = 200) -> Sequence[HostView]:
+    """Return at most *limit* hosts of *zone* that are in one of *states*, longest there first."""
+    rows = session.execute(
+        select(Host)
+        .where(Host.zone == zone, Host.state.in_(states))
+        .order_by(Host.changed_at, Host.id)
+        .limit(limit)
+    ).scalars()
+    return [view(row) for row in rows]
+
+
+def needing_review(session: Session, zone: str, limit: int = 200) -> Sequence[HostView]:
+    """Return the hosts that wait for an operator: nominated, proven, in review, or flagged while listed."""
+    waiting = (State.NOMINATED, State.PROVEN, State.REVIEW)
+    rows = session.execute(
+        select(Host)
+        .where(Host.zone == zone, Host.state.in_(waiting) | Host.review.is_not(None))
+        .order_by(Host.changed_at, Host.id)
+        .limit(limit)
+    ).scalars()
+    return [view(row) for row in rows]
+
+
+def count_by_state(session: Session, zone: str) -> dict[State, int]:
+    """Return how many hosts of *zone* are in each state."""
+    rows = session.execute(
+        select(Host.state, func.count(Host.id)).where(Host.zone == zone).group_by(Host.state)
+    ).tuples()
+    return dict(rows.all())
+
+
+def lock(session: Session, zone: str, address: Address) -> Host:
+    """Return the host's row, locked until the commit.
+
+    Raises:
+        NotFound: the address has no story in this zone.
+    """
+    row = _find(session, zone, address, lock=True)
+    if row is None:
+        raise NotFound(f"{address} was never nominated to {zone}", code="unknown-host")
+    return row
+
+
+def lock_or_make(session: Session, zone: str, address: Address, event: Event, act: Act) -> Host:
+    """Return the host's row, locked; a host without a story begins it with *event*."""
+    row = _find(session, zone, address, lock=True)
+    if row is not None:
+        return row
+    row = Host(
+        zone=zone,
+        address=address,
+        state=lifecycle.next_state(None, event),
+        offences=0,
+        failed_retests=0,
+        retest_allowed_at=None,
+        periodic_due_at=None,
+        unreachable_since=None,
+        review=None,
+        created_at=act.at,
+        changed_at=act.at,
+    )
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:  # another transaction made it since we looked
+        return lock(session, zone, address)
+    audit.write(session, event.value, subject(row), act, became=row.state.value)
+    return row
+
+
+def happen(session: Session, host: Host, event: Event, act: Act, policy: ZonePolicy) -> State:
+    """Let *event* happen to *host* (locked by the caller) and return its new state.
+
+    Raises:
+        Conflict: the lifecycle has no such transition.
+        Refused: it would be listed, and an exemption forbids that.
+    """
+    was = host.state
+    became = lifecycle.next_state(was, event)
+    if became.in_dns and not was.in_dns:
+        _enter_dns(session, host, act, policy)
+    elif was.in_dns and not became.in_dns:
+        listings.end_of_host(session, host.id, act)
+        host.periodic_due_at = None
+        host.retest_allowed_at = None
+        host.failed_retests = 0
+    if became is not was:
+        host.state = became
+        host.changed_at = act.at
+    audit.write(session, event.value, subject(host), act, was=was.value, became=became.value)
+    return became
+
+
+def withdraw(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
+    """Take a host's listing back for good, and stop its test where one is under way.
+
+    Raises:
+        Conflict: it is not listed.
+    """
+    happen(session, host, Event.WITHDRAW, act, policy)
+    host.review = None
+    end_run(session, host.id, act)
+
+
+def unfinished_run(session: Session, host_id: int) -> ProbeRun | None:
+    """Return the host's run that is not over yet, locked; there is at most one."""
+    query = select(ProbeRun).where(ProbeRun.host_id == host_id, ProbeRun.finished_at.is_(None))
+    return session.execute(query.with_for_update()).scalar_one_or_none()
+
+
+def end_run(session: Session, host_id: int, act: Act) -> None:
+    """End the unfinished run of a host, if any, without a verdict; a worker that holds it is fenced off."""
+    run = unfinished_run(session, host_id)
+    if run is not None:
+        run.finished_at = act.at
+        run.why = act.why
+        run.lease_owner = None
+        run.lease_until = None
+        run.attempt += 1
+
+
+def subject(host: Host) -> str:
+    """Return what the audit calls this host."""
+    return subject_of(host.zone, host.address)
+
+
+def subject_of(zone: str, address: Address) -> str:
+    """Return what the audit calls *address* in *zone*."""
+    return f"{zone} {address}"
+
+
+def view(row: Host) -> HostView:
+    """Return the facts of *row*, free of the session."""
+    return HostView(
+        id=row.id,
+        zone=row.zone,
+        address=row.address,
+        state=row.state,
+        offences=row.offences,
+        failed_retests=row.failed_retests,
+        retest_allowed_at=row.retest_allowed_at,
+        review=row.review,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def _enter_dns(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
+    new = listings.NewListing(
+        zone=host.zone,
+        network=ip_network(host.address),
+        reason=policy.relay_reason,
+        origin=Origin.PROBE,
+        host_id=host.id,
+        allow_reserved=policy.allows(host.address),
+    )
+    listings.start(session, new, act)
+    host.offences += 1
+    host.failed_retests = 0
+    host.periodic_due_at = act.at + policy.times.periodic_retest
+    host.review = None
+
+
+def _find(session: Session, zone: str, address: Address, *, lock: bool = False) -> Host | None:
+    query = select(Host).where(Host.zone == zone, Host.address == address)
+    if lock:
+        query = query.with_for_update()
+    return session.execute(query).scalar_one_or_none()

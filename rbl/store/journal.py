@@ -1,0 +1,169 @@
+"""The journal: every change of what DNS shows, in the order in which it was committed.
+
+The serial is taken from the zone's head row, locked until commit; so a later number is never
+visible before an earlier one, and a reader that asks for what came after the last it saw misses
+nothing. It is the SOA serial (RFC 1982): never less than the time in seconds, so that a database
+restored from a backup goes on above every serial it ever gave out.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import CompoundSelect, String, Text, case, cast, literal, null, select, union_all, update
+from sqlalchemy.orm import Session
+
+from rbl.errors import NotFound
+from rbl.store import signal
+from rbl.store.engine import Store
+from rbl.store.tables import Exemption, JournalEntry, Listing, Zone
+from rbl.terms import Act, Change, Entry, Listed
+
+CHANNEL = "rbl_journal"  # of PostgreSQL's LISTEN and NOTIFY
+
+
+def open_zone(session: Session, zone: str, now: datetime) -> None:
+    """Make the head row of *zone* where there is none yet."""
+    if session.get(Zone, zone) is None:
+        session.add(Zone(apex=zone, serial=int(now.timestamp()), created_at=now))
+        session.flush()
+
+
+def append(
+    session: Session,
+    zone: str,
+    change: Change,
+    subject: str,
+    act: Act,
+    *,
+    reason: str = "",
+    text: str | None = None,
+) -> int:
+    """Write one entry and return its serial; holds the zone's head row until the commit.
+
+    Raises:
+        NotFound: there is no such zone.
+    """
+    seconds = int(act.at.timestamp())
+    following = case((Zone.serial >= seconds, Zone.serial + 1), else_=literal(seconds))
+    serial = session.execute(
+        update(Zone).where(Zone.apex == zone).values(serial=following).returning(Zone.serial)
+    ).scalar_one_or_none()
+    if serial is None:
+        raise NotFound(f"there is no zone {zone}", code="no-such-zone")
+    session.add(
+        JournalEntry(
+            zone=zone,
+            serial=serial,
+            change=change,
+            subject=subject,
+            reason=reason,
+            text=text,
+            actor=act.actor,
+            why=act.why,
+            at=act.at,
+        )
+    )
+    signal.notify(session, CHANNEL)
+    return serial
+
+
+def head(session: Session, zone: str) -> int:
+    """Return the last serial of *zone*.
+
+    Raises:
+        NotFound: there is no such zone.
+    """
+    row = session.get(Zone, zone)
+    if row is None:
+        raise NotFound(f"there is no zone {zone}", code="no-such-zone")
+    return row.serial
+
+
+def entries_after(session: Session, zone: str, serial: int, limit: int) -> list[Entry]:
+    """Return at most *limit* entries of *zone* after *serial*, in order of serial."""
+    rows = session.execute(
+        select(JournalEntry)
+        .where(JournalEntry.zone == zone, JournalEntry.serial > serial)
+        .order_by(JournalEntry.serial)
+        .limit(limit)
+    ).scalars()
+    return [
+        Entry(
+            zone=row.zone,
+            serial=row.serial,
+            change=row.change,
+            subject=row.subject,
+            reason=row.reason,
+            text=row.text,
+            actor=row.actor,
+            why=row.why,
+            at=row.at,
+        )
+        for row in rows
+    ]
+
+
+class JournalReader:
+    """What a follower reads from: whole snapshots, entries after a serial, and the change signal."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._signal = signal.ChangeSignal(store, CHANNEL)
+
+    def snapshot(self, zone: str) -> tuple[int, Iterator[Listed]]:
+        """Return the head serial of *zone* and everything that was in it at that serial.
+
+        The transaction stays open until the iterator is used up or closed.
+
+        Raises:
+            Unavailable: the database does not answer.
+            NotFound: there is no such zone.
+        """
+        rows = self._snapshot_rows(zone)
+        serial = next(rows)
+        assert isinstance(serial, int)
+        return serial, rows  # type: ignore[return-value]  # all that follows the serial is Listed
+
+    def _snapshot_rows(self, zone: str) -> Iterator[int | Listed]:
+        with self._store.reading() as session:
+            yield head(session, zone)
+            for rows in session.execute(_live(zone), execution_options={"yield_per": 10_000}).partitions():
+                for subject, reason, text, exempt in rows:
+                    yield Listed(subject, reason, text, bool(exempt))
+
+    def entries_after(self, zone: str, serial: int, limit: int) -> Sequence[Entry]:
+        """Return at most *limit* entries after *serial*, in order.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self._store.reading() as session:
+            return entries_after(session, zone, serial, limit)
+
+    def head(self, zone: str) -> int:
+        """Return the last serial of *zone*.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self._store.reading() as session:
+            return head(session, zone)
+
+    def wait_for_change(self, timeout: timedelta) -> bool:
+        """Return True soon after a commit of anybody, or False after *timeout* at the latest."""
+        return self._signal.wait(timeout)
+
+    def close(self) -> None:
+        """Let the change signal's connection go."""
+        self._signal.close()
+
+
+def _live(zone: str) -> CompoundSelect[*tuple[str, str, str | None, bool]]:
+    """Everything that is in *zone* now: its listings, and the exemptions of all zones."""
+    listings = select(
+        Listing.subject, Listing.reason, Listing.text, literal(value=False).label("exempt")
+    ).where(Listing.zone == zone, Listing.ended_at.is_(None))
+    exemptions = select(
+        cast(Exemption.network, String), literal(""), cast(null(), Text), literal(value=True)
+    ).where(Exemption.never_list, Exemption.ended_at.is_(None))
+    return union_all(listings, exemptions)

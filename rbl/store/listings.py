@@ -1,0 +1,183 @@
+"""Listings: what is or was in DNS. Each start and end writes its journal entry in the same transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_network
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from rbl.addresses import reserved_reason
+from rbl.errors import BadInput, Conflict, NotFound
+from rbl.store import audit, exemptions, journal
+from rbl.store.tables import Listing
+from rbl.terms import Act, Address, Change, Network, Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ListingView:
+    """A listing as pages and the API show it; *ended_at* None: live."""
+
+    id: int
+    zone: str
+    subject: str
+    reason: str
+    text: str | None
+    origin: Origin
+    actor: str
+    why: str
+    listed_at: datetime
+    expires_at: datetime | None
+    ended_at: datetime | None
+    ended_why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewListing:
+    """What is to be listed, checked against the zone file by the caller: reason, width of the network."""
+
+    zone: str
+    network: Network
+    reason: str
+    text: str | None = None
+    expires_at: datetime | None = None
+    origin: Origin = Origin.OPERATOR
+    host_id: int | None = None
+    allow_reserved: bool = False
+
+
+def start(session: Session, new: NewListing, act: Act) -> ListingView:
+    """List a network and return the listing; the journal entry is part of this transaction.
+
+    Raises:
+        BadInput: reserved space, or an expiry in the past.
+        Refused: an exemption covers or lies in the network.
+        Conflict: it is listed for this reason already.
+    """
+    reserved = None if new.allow_reserved else reserved_reason(new.network)
+    if reserved:
+        raise BadInput(f"{new.network} cannot be listed: {reserved}", code="reserved-address")
+    if new.expires_at is not None and new.expires_at <= act.at:
+        raise BadInput(
+            f"the listing would expire before it begins, at {new.expires_at:%Y-%m-%d %H:%M} UTC",
+            code="expiry-past",
+        )
+    exemptions.refuse_listing_of(session, new.network)
+    subject = str(new.network)
+    journal.append(session, new.zone, Change.LISTED, subject, act, reason=new.reason, text=new.text)
+    # The zone's head row is locked now: nobody else can list it between this look and the insert.
+    if _live(session, new.zone, subject, new.reason) is not None:
+        raise Conflict(f"{new.network} is listed already for {new.reason}", code="already-listed")
+    row = Listing(
+        zone=new.zone,
+        subject=subject,
+        reason=new.reason,
+        text=new.text,
+        origin=new.origin,
+        host_id=new.host_id,
+        actor=act.actor,
+        why=act.why,
+        listed_at=act.at,
+        expires_at=new.expires_at,
+        ended_at=None,
+        ended_why=None,
+    )
+    session.add(row)
+    session.flush()
+    return _view(row)
+
+
+def end(session: Session, zone: str, network: Network, reason: str, act: Act) -> ListingView:
+    """End the live listing of *network* for *reason* and return it.
+
+    Raises:
+        NotFound: it is not listed for this reason.
+    """
+    row = _live(session, zone, str(network), reason)
+    if row is None:
+        raise NotFound(f"{network} is not listed for {reason}", code="not-listed")
+    _end(session, row, act)
+    return _view(row)
+
+
+def end_of_host(session: Session, host_id: int, act: Act) -> None:
+    """End every live listing that a host's tests brought about."""
+    rows = session.execute(
+        select(Listing).where(Listing.host_id == host_id, Listing.ended_at.is_(None))
+    ).scalars()
+    for row in rows.all():
+        _end(session, row, act)
+
+
+def end_expired(session: Session, now: datetime, limit: int = 500) -> int:
+    """End at most *limit* listings whose time is over, and return how many (RFC 6471 §2.2.1)."""
+    rows = session.execute(
+        select(Listing)
+        .where(Listing.ended_at.is_(None), Listing.expires_at <= now)
+        .order_by(Listing.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).scalars()
+    expired = rows.all()
+    act = Act("timer", "the listing expired", now)
+    for row in expired:
+        _end(session, row, act)
+        audit.write(session, "expire", f"{row.zone} {row.subject}", act, was=row.reason)
+    return len(expired)
+
+
+def covering(session: Session, zone: str, address: Address) -> Sequence[ListingView]:
+    """Return the live listings of *zone* that cover *address*, the most specific first."""
+    around = [
+        str(ip_network((address, bits), strict=False)) for bits in range(address.max_prefixlen, -1, -1)
+    ]
+    rows = session.execute(
+        select(Listing).where(Listing.zone == zone, Listing.subject.in_(around), Listing.ended_at.is_(None))
+    ).scalars()
+    return sorted((_view(row) for row in rows), key=lambda view: -ip_network(view.subject).prefixlen)
+
+
+def past(session: Session, zone: str, network: Network, limit: int = 50) -> Sequence[ListingView]:
+    """Return the listings of exactly *network* that ended, newest first."""
+    rows = session.execute(
+        select(Listing)
+        .where(Listing.zone == zone, Listing.subject == str(network), Listing.ended_at.is_not(None))
+        .order_by(Listing.ended_at.desc())
+        .limit(limit)
+    ).scalars()
+    return [_view(row) for row in rows]
+
+
+def _live(session: Session, zone: str, subject: str, reason: str) -> Listing | None:
+    return session.execute(
+        select(Listing).where(
+            Listing.zone == zone,
+            Listing.subject == subject,
+            Listing.reason == reason,
+            Listing.ended_at.is_(None),
+        )
+    ).scalar_one_or_none()
+
+
+def _end(session: Session, row: Listing, act: Act) -> None:
+    journal.append(session, row.zone, Change.DELISTED, row.subject, act, reason=row.reason)
+    row.ended_at = act.at
+    row.ended_why = act.why
+
+
+def _view(row: Listing) -> ListingView:
+    return ListingView(
+        id=row.id,
+        zone=row.zone,
+        subject=row.subject,
+        reason=row.reason,
+        text=row.text,
+        origin=row.origin,
+        actor=row.actor,
+        why=row.why,
+        listed_at=row.listed_at,
+        expires_at=row.expires_at,
+        ended_at=row.ended_at,
+        ended_why=row.ended_why,
+    )

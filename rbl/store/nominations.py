@@ -1,0 +1,226 @@
+"""Nominations: evidence comes in, is kept for good, and makes a test due."""
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rbl import lifecycle
+from rbl.addresses import reserved_reason
+from rbl.errors import BadInput, Conflict, NotFound
+from rbl.lifecycle import Event
+from rbl.store import exemptions, hosts, runs
+from rbl.store.hosts import ZonePolicy
+from rbl.store.tables import EvidenceItem, Host, Nomination, ProbeRun
+from rbl.terms import Act, Address, Evidence, Nominator, Purpose, State, Trust
+
+# RFC 6471 §3.6.2: no robot tests a host more often than once a day.
+_AUTOMATIC_INTERVAL = timedelta(hours=24)
+_LONGEST_IDEMPOTENCY_KEY = 255
+
+
+@dataclass(frozen=True, slots=True)
+class NewNomination:
+    """Evidence and what the nominator says of it; *request_sha256* is of the request's whole body."""
+
+    evidence: Evidence
+    published: str  # the spam as the public may see it
+    request_sha256: str
+    claimed: Address | None = None  # the nominee, where the nominator named one
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NominationView:
+    """A nomination as pages and the API show it; nothing in it is secret."""
+
+    id: int
+    zone: str
+    address: Address
+    state: State  # of the host, now
+    nominator: str
+    received_at: datetime
+    created_at: datetime
+    published: str
+    helo: str
+
+
+def nominate(
+    session: Session, new: NewNomination, nominator: Nominator, policy: ZonePolicy, now: datetime
+) -> tuple[NominationView, bool]:
+    """Return the nomination that *new* makes and True, or the earlier one it repeats and False.
+
+    The evidence is stored, and a test is due where the host has none under way; a host that was
+    tested within a day waits for its turn. A nominator on trial only queues it for an operator.
+
+    Raises:
+        BadInput: the message proves another address than the one claimed, or a reserved one.
+        Refused: the address is exempt or not to be tested.
+        Conflict: the idempotency key was used for something else.
+    """
+    earlier = _same_request(session, new, nominator)
+    if earlier is not None:
+        return earlier, False
+    address = new.evidence.address
+    _check_address(session, new, policy)
+    act = Act(nominator.name, "spam was received through it", now)
+    event = Event.NOMINATE if nominator.trust is Trust.TRIAL else Event.QUEUE
+    host = hosts.lock_or_make(session, policy.apex, address, event, act)
+    fingerprint = _fingerprint(new.evidence)
+    repeated = _of_fingerprint(session, host.id, fingerprint)
+    if repeated is not None:
+        return view(repeated), False
+    row = Nomination(
+        host_id=host.id,
+        evidence_id=_keep_evidence(session, new, now),
+        key_id=nominator.key_id,
+        fingerprint=fingerprint,
+        idempotency_key=new.idempotency_key,
+        request_sha256=new.request_sha256,
+        received_at=new.evidence.received_at,
+        helo=new.evidence.helo,
+        hop=new.evidence.hop,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    if lifecycle.allows(host.state, event) and runs.is_free(session, host.id):
+        hosts.happen(session, host, event, act, policy)
+    if host.state is State.QUEUED and runs.is_free(session, host.id):
+        due_at = _first_test_at(session, host, now)
+        runs.queue(session, host, Purpose.NOMINATION, nominator.name, due_at, now)
+    return view(row), True
+
+
+def of_id(session: Session, nomination_id: int) -> NominationView:
+    """Return one nomination.
+
+    Raises:
+        NotFound: there is none of that number.
+    """
+    row = session.get(Nomination, nomination_id)
+    if row is None:
+        raise NotFound(f"there is no nomination {nomination_id}", code="no-such-nomination")
+    return view(row)
+
+
+def of_host(session: Session, zone: str, address: Address, limit: int = 20) -> Sequence[NominationView]:
+    """Return the nominations of *address* in *zone*, newest first."""
+    rows = session.execute(
+        select(Nomination)
+        .join(Host)
+        .where(Host.zone == zone, Host.address == address)
+        .order_by(Nomination.id.desc())
+        .limit(limit)
+    ).scalars()
+    return [view(row) for row in rows]
+
+
+def evidence_of(session: Session, nomination_id: int) -> bytes:
+    """Return the whole spam of a nomination, for operators only: it names its recipients.
+
+    Raises:
+        NotFound: there is no such nomination.
+    """
+    row = session.get(Nomination, nomination_id)
+    if row is None:
+        raise NotFound(f"there is no nomination {nomination_id}", code="no-such-nomination")
+    return zlib.decompress(row.evidence.message)
+
+
+def view(row: Nomination) -> NominationView:
+    """Return the facts of *row*, free of the session."""
+    return NominationView(
+        id=row.id,
+        zone=row.host.zone,
+        address=row.host.address,
+        state=row.host.state,
+        nominator=row.nominator.name,
+        received_at=row.received_at,
+        created_at=row.created_at,
+        published=row.evidence.published,
+        helo=row.helo,
+    )
+
+
+def _same_request(session: Session, new: NewNomination, nominator: Nominator) -> NominationView | None:
+    """Return what the same idempotency key of the same nominator made before, if anything."""
+    if new.idempotency_key is None:
+        return None
+    if not 0 < len(new.idempotency_key) <= _LONGEST_IDEMPOTENCY_KEY:
+        raise BadInput(
+            f"Idempotency-Key must have 1 to {_LONGEST_IDEMPOTENCY_KEY} characters",
+            code="bad-idempotency-key",
+        )
+    row = session.execute(
+        select(Nomination).where(
+            Nomination.key_id == nominator.key_id, Nomination.idempotency_key == new.idempotency_key
+        )
+    ).scalar_one_or_none()
+    if row is None:
+        return None
+    if row.request_sha256 != new.request_sha256:
+        raise Conflict(
+            "this Idempotency-Key was used for another message: use a new one", code="idempotency-mismatch"
+        )
+    return view(row)
+
+
+def _check_address(session: Session, new: NewNomination, policy: ZonePolicy) -> None:
+    address = new.evidence.address
+    if new.claimed is not None and new.claimed != address:
+        raise BadInput(
+            f"the message was handed to your MX by {address}, not by {new.claimed}: nominate {address}",
+            code="wrong-address",
+        )
+    reserved = None if policy.allows(address) else reserved_reason(address)
+    if reserved:
+        raise BadInput(f"{address} cannot be nominated: {reserved}", code="reserved-address")
+    exemptions.refuse_listing_of(session, address)
+    exemptions.refuse_test_of(session, address)
+
+
+def _fingerprint(evidence: Evidence) -> str:
+    """Return what makes two messages the same spam: the Message-ID, or all of the message without one."""
+    proof = evidence.message_id.encode() if evidence.message_id else evidence.message
+    return hashlib.sha256(proof).hexdigest()
+
+
+def _of_fingerprint(session: Session, host_id: int, fingerprint: str) -> Nomination | None:
+    return session.execute(
+        select(Nomination).where(Nomination.host_id == host_id, Nomination.fingerprint == fingerprint)
+    ).scalar_one_or_none()
+
+
+def _keep_evidence(session: Session, new: NewNomination, now: datetime) -> int:
+    """Store the message once, whoever hands it in, and return its row's id."""
+    message = new.evidence.message
+    digest = hashlib.sha256(message).hexdigest()
+    found = session.execute(
+        select(EvidenceItem.id).where(EvidenceItem.sha256 == digest)
+    ).scalar_one_or_none()
+    if found is not None:
+        return found
+    row = EvidenceItem(
+        sha256=digest,
+        format=new.evidence.format,
+        octets=len(message),
+        message=zlib.compress(message),
+        published=new.published,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def _first_test_at(session: Session, host: Host, now: datetime) -> datetime:
+    """Return when the host may be tested: now, or a day after its last test."""
+    last = session.execute(
+        select(func.max(ProbeRun.finished_at)).where(ProbeRun.host_id == host.id)
+    ).scalar_one()
+    return now if last is None else max(now, last + _AUTOMATIC_INTERVAL)

@@ -1,0 +1,172 @@
+"""What is inside a probe run: its envelopes with their tokens, the dialogue, what came back.
+
+Written as it becomes known, envelope by envelope, by the worker that holds the run; so a worker that
+dies in the middle leaves nothing to guess.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rbl.store.runs import Claim, held
+from rbl.store.tables import ProbeEnvelope, Receipt, TranscriptRow
+from rbl.terms import Address, EnvelopeResult, TranscriptLine
+
+_LONGEST_REPLY = 2_000  # characters; a reply of RFC 5321 §4.5.3.1.5 has 512 octets a line
+_PROVEN_BY_RECEIPT = {EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP, EnvelopeResult.BOUNCED}
+_TEMPORARY = (EnvelopeResult.DEFERRED, EnvelopeResult.TIMEOUT, EnvelopeResult.DROPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRow:
+    """One envelope as it is stored; *result* None: not tried yet."""
+
+    id: int
+    test_id: str
+    token: str
+    sender_token: str
+    mail_from: str
+    rcpt_to: str
+    result: EnvelopeResult | None
+    reply: str | None
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    """A message that came back for one of a run's envelopes."""
+
+    test_id: str
+    kind: EnvelopeResult
+    peer: Address
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one envelope, to be recorded."""
+
+    test_id: str
+    result: EnvelopeResult
+    reply: str
+    sent_at: datetime | None
+
+
+def envelopes(session: Session, run_id: int) -> Sequence[EnvelopeRow]:
+    """Return the envelopes of a run in the order in which they are tried; empty before the plan is made."""
+    rows = session.execute(
+        select(ProbeEnvelope).where(ProbeEnvelope.run_id == run_id).order_by(ProbeEnvelope.id)
+    ).scalars()
+    return [
+        EnvelopeRow(
+            row.id,
+            row.test_id,
+            row.token,
+            row.sender_token,
+            row.mail_from,
+            row.rcpt_to,
+            row.result,
+            row.reply,
+            row.sent_at,
+        )
+        for row in rows
+    ]
+
+
+def receipts(session: Session, run_id: int) -> Sequence[ReceiptRow]:
+    """Return what came back for a run, in the order of arrival."""
+    rows = session.execute(
+        select(ProbeEnvelope.test_id, Receipt.kind, Receipt.peer, Receipt.received_at)
+        .join(ProbeEnvelope, ProbeEnvelope.id == Receipt.envelope_id)
+        .where(ProbeEnvelope.run_id == run_id, Receipt.kind.is_not(None))
+        .order_by(Receipt.id)
+    ).tuples()
+    return [ReceiptRow(test_id, kind, peer, at) for test_id, kind, peer, at in rows if kind is not None]
+
+
+def transcript(session: Session, run_id: int, after: int = 0) -> Sequence[tuple[int, TranscriptLine]]:
+    """Return the numbered lines of a run's dialogue after line *after*, in order."""
+    rows = session.execute(
+        select(TranscriptRow)
+        .where(TranscriptRow.run_id == run_id, TranscriptRow.seq > after)
+        .order_by(TranscriptRow.seq)
+    ).scalars()
+    return [(row.seq, TranscriptLine(row.at, row.side, row.text)) for row in rows]
+
+
+def plan(session: Session, claim: Claim, planned: Sequence[EnvelopeRow], hostname: str | None) -> None:
+    """Store the envelopes of a run before the first is tried, with the tokens that prove a return.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    run = held(session, claim)
+    run.hostname = hostname
+    for envelope in planned:
+        session.add(
+            ProbeEnvelope(
+                run_id=run.id,
+                test_id=envelope.test_id,
+                token=envelope.token,
+                sender_token=envelope.sender_token,
+                mail_from=envelope.mail_from,
+                rcpt_to=envelope.rcpt_to,
+                result=envelope.result,
+                reply=envelope.reply,
+                sent_at=envelope.sent_at,
+            )
+        )
+        session.flush()  # one by one: the ids keep the plan's order
+
+
+def greeted(session: Session, claim: Claim, banner: str, platform: str | None) -> None:
+    """Record how the host introduced itself.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    run = held(session, claim)
+    run.banner = banner[:_LONGEST_REPLY]
+    run.platform = platform
+
+
+def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequence[TranscriptLine]) -> None:
+    """Record what became of some envelopes, and the lines that were said.
+
+    A result that a receipt gave meanwhile (relayed, bounced) stays: it is later knowledge.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    run = held(session, claim)
+    for outcome in tried:
+        row = session.execute(
+            select(ProbeEnvelope).where(
+                ProbeEnvelope.run_id == run.id, ProbeEnvelope.test_id == outcome.test_id
+            )
+        ).scalar_one()
+        if row.result not in _PROVEN_BY_RECEIPT:
+            row.result = outcome.result
+        row.reply = outcome.reply[:_LONGEST_REPLY]
+        row.sent_at = outcome.sent_at or row.sent_at
+    last = session.execute(
+        select(func.coalesce(func.max(TranscriptRow.seq), 0)).where(TranscriptRow.run_id == run.id)
+    ).scalar_one()
+    for seq, line in enumerate(lines, start=last + 1):
+        session.add(TranscriptRow(run_id=run.id, seq=seq, at=line.at, side=line.side, text=line.text))
+
+
+def try_again(session: Session, claim: Claim) -> None:
+    """Forget the temporary results of a run, so that the next step tries those envelopes again."""
+    held(session, claim)
+    rows = session.execute(
+        select(ProbeEnvelope).where(
+            ProbeEnvelope.run_id == claim.run_id,
+            ProbeEnvelope.result.in_(_TEMPORARY),
+        )
+    ).scalars()
+    for row in rows:
+        row.result = None

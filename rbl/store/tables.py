@@ -1,0 +1,323 @@
+"""The tables.
+
+A row that proves something (evidence, transcript, receipt, journal, audit) is never changed after
+it was written; the others say how things stand now.
+
+Which function writes which table: the module of that name. Migrations are in ``migrations/``, and a
+test holds them and this file together.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from rbl.store.columns import AddressText, Apex, Base, BigKey, Key, NetworkText, word
+from rbl.terms import (
+    Address,
+    Change,
+    EnvelopeResult,
+    EvidenceFormat,
+    Network,
+    Origin,
+    Purpose,
+    Role,
+    State,
+    Trust,
+    Verdict,
+)
+
+
+class Zone(Base):
+    """The head of a list: its last serial. Locked by whoever appends to the journal."""
+
+    __tablename__ = "zones"
+
+    apex: Mapped[Apex] = mapped_column(primary_key=True)
+    serial: Mapped[int] = mapped_column(BigKey)
+    created_at: Mapped[datetime]
+
+
+class JournalEntry(Base):
+    """One change of what DNS shows; see ``terms.Entry``. Append-only."""
+
+    __tablename__ = "journal"
+
+    zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"), primary_key=True)
+    serial: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    change: Mapped[Change] = mapped_column(word(Change))
+    subject: Mapped[str]
+    reason: Mapped[str]
+    text: Mapped[str | None]
+    actor: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[datetime]
+
+
+class Listing(Base):
+    """A network (or, in a list of names, a name) that is or was in DNS for a reason."""
+
+    __tablename__ = "listings"
+    __table_args__ = (
+        Index(
+            "uq_listings_live",
+            "zone",
+            "subject",
+            "reason",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(
+            "ix_listings_expiring",
+            "expires_at",
+            sqlite_where=text("ended_at IS NULL AND expires_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NULL AND expires_at IS NOT NULL"),
+        ),
+        Index("ix_listings_host", "host_id"),
+    )
+
+    id: Mapped[Key]
+    zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"))
+    subject: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(String(63))
+    text: Mapped[str | None]
+    origin: Mapped[Origin] = mapped_column(word(Origin))
+    host_id: Mapped[int | None] = mapped_column(ForeignKey("hosts.id"))
+    actor: Mapped[str]
+    why: Mapped[str]
+    listed_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    ended_why: Mapped[str | None]
+
+
+class Exemption(Base):
+    """A network that is never answered as listed, or never tested, or both."""
+
+    __tablename__ = "exemptions"
+    __table_args__ = (
+        Index(
+            "uq_exemptions_live",
+            "network",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[Key]
+    network: Mapped[Network] = mapped_column(NetworkText)
+    never_list: Mapped[bool]
+    never_test: Mapped[bool]
+    actor: Mapped[str]
+    why: Mapped[str]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Host(Base):
+    """An address with a story in a zone: nominated, tested, perhaps listed. One row for ever."""
+
+    __tablename__ = "hosts"
+    __table_args__ = (
+        UniqueConstraint("zone", "address"),
+        Index("ix_hosts_state", "state"),
+        Index(
+            "ix_hosts_periodic",
+            "periodic_due_at",
+            sqlite_where=text("periodic_due_at IS NOT NULL"),
+            postgresql_where=text("periodic_due_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[Key]
+    zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"))
+    address: Mapped[Address] = mapped_column(AddressText)
+    state: Mapped[State] = mapped_column(word(State))
+    offences: Mapped[int] = mapped_column(server_default="0")  # times listed
+    failed_retests: Mapped[int] = mapped_column(server_default="0")  # in a row
+    retest_allowed_at: Mapped[datetime | None]
+    periodic_due_at: Mapped[datetime | None]
+    unreachable_since: Mapped[datetime | None]
+    review: Mapped[str | None]  # why a person must look, also while listed
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
+class ApiKey(Base):
+    """Who may use the API. The key itself is never stored, only its SHA-256."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[Key]
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[Role] = mapped_column(word(Role))
+    trust: Mapped[Trust] = mapped_column(word(Trust))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    mx_names: Mapped[list[str]] = mapped_column(JSON)
+    internal_networks: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class EvidenceItem(Base):
+    """A spam that was handed in, whole and as the public sees it. Immutable."""
+
+    __tablename__ = "evidence"
+
+    id: Mapped[Key]
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    format: Mapped[EvidenceFormat] = mapped_column(word(EvidenceFormat))
+    octets: Mapped[int]
+    message: Mapped[bytes] = mapped_column(LargeBinary)  # zlib
+    published: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Nomination(Base):
+    """Somebody received spam through a host and handed it in."""
+
+    __tablename__ = "nominations"
+    __table_args__ = (
+        UniqueConstraint("host_id", "fingerprint"),
+        UniqueConstraint("key_id", "idempotency_key"),
+    )
+
+    id: Mapped[Key]
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    evidence_id: Mapped[int] = mapped_column(ForeignKey("evidence.id"))
+    key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"))
+    fingerprint: Mapped[str] = mapped_column(String(64))  # same spam to same nominee: a duplicate
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_sha256: Mapped[str] = mapped_column(String(64))  # what the idempotency key stands for
+    received_at: Mapped[datetime]  # when the nominator's MX took the spam
+    helo: Mapped[str]
+    hop: Mapped[str]
+    created_at: Mapped[datetime]
+
+    host: Mapped[Host] = relationship()
+    evidence: Mapped[EvidenceItem] = relationship()
+    nominator: Mapped[ApiKey] = relationship()
+
+
+class ProbeRun(Base):
+    """One relay test of a host: due, held by a worker, waiting for returns, or over.
+
+    ``due_at`` says when a worker should look at it next; the lease keeps two workers apart, and
+    owner and attempt fence every write of a worker whose lease ran out.
+    """
+
+    __tablename__ = "probe_runs"
+    __table_args__ = (
+        Index(
+            "uq_probe_runs_active",
+            "host_id",
+            unique=True,
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index(
+            "ix_probe_runs_due",
+            "due_at",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_probe_runs_host", "host_id"),
+    )
+
+    id: Mapped[Key]
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    neighbourhood: Mapped[str] = mapped_column(String(43))  # the /24 or /64: one test at a time
+    purpose: Mapped[Purpose] = mapped_column(word(Purpose))
+    asked_by: Mapped[str]
+    verdict: Mapped[Verdict | None] = mapped_column(word(Verdict))
+    why: Mapped[str | None]  # the verdict in words
+    banner: Mapped[str | None]  # greeting and EHLO reply, capped
+    hostname: Mapped[str | None]  # the name the server gives itself
+    platform: Mapped[str | None]
+    retries_done: Mapped[int] = mapped_column(server_default="0")
+    steps_done: Mapped[int] = mapped_column(server_default="0")
+    due_at: Mapped[datetime]
+    lease_owner: Mapped[str | None] = mapped_column(String(100))
+    lease_until: Mapped[datetime | None]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    woken: Mapped[bool] = mapped_column(server_default=false())  # something came back since the last step
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    host: Mapped[Host] = relationship()
+
+
+class ProbeEnvelope(Base):
+    """One envelope of a run, what was said to it, and what became of its message."""
+
+    __tablename__ = "probe_envelopes"
+    __table_args__ = (UniqueConstraint("run_id", "test_id"),)
+
+    id: Mapped[Key]
+    run_id: Mapped[int] = mapped_column(ForeignKey("probe_runs.id"))
+    test_id: Mapped[str] = mapped_column(String(3))  # T01 to T32
+    token: Mapped[str] = mapped_column(String(48), unique=True)
+    sender_token: Mapped[str] = mapped_column(String(48), unique=True)
+    mail_from: Mapped[str]
+    rcpt_to: Mapped[str]
+    result: Mapped[EnvelopeResult | None] = mapped_column(word(EnvelopeResult))
+    reply: Mapped[str | None]
+    sent_at: Mapped[datetime | None]  # when the host took the message
+
+
+class TranscriptRow(Base):
+    """One line of a run's SMTP dialogue. Immutable."""
+
+    __tablename__ = "transcript"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("probe_runs.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    side: Mapped[str] = mapped_column(String(4))
+    text: Mapped[str]
+
+
+class Receipt(Base):
+    """A message that reached the collector for one of our tokens. Immutable."""
+
+    __tablename__ = "receipts"
+    __table_args__ = (Index("ix_receipts_envelope", "envelope_id"),)
+
+    id: Mapped[Key]
+    envelope_id: Mapped[int | None] = mapped_column(ForeignKey("probe_envelopes.id"))
+    kind: Mapped[EnvelopeResult | None] = mapped_column(word(EnvelopeResult))  # None: log only
+    peer: Mapped[Address] = mapped_column(AddressText)
+    helo: Mapped[str]
+    mail_from: Mapped[str]
+    rcpt_to: Mapped[str]
+    message: Mapped[bytes] = mapped_column(LargeBinary)  # zlib
+    received_at: Mapped[datetime]
+
+
+class AuditRow(Base):
+    """Who did what, when and why. Append-only."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_subject", "subject"),)
+
+    id: Mapped[Key]
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str]  # zone and address, a network, a key's name
+    was: Mapped[str | None] = mapped_column(String(32))
+    became: Mapped[str | None] = mapped_column(String(32))
+    why: Mapped[str]
+
+
+class Switch(Base):
+    """A setting that operators change while the program runs: ``probing`` stops all tests."""
+
+    __tablename__ = "switches"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    on: Mapped[bool]
+    changed_at: Mapped[datetime]
+    actor: Mapped[str]
