@@ -39,4 +39,5 @@ if ! installed postgresql; then
     apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install postgresql >"$kept/log" 2>&1 ||
         { cat "$kept/log" >&2; exit 1; }
 fi
-sh tests/e2e/packages.sh
+[ -e .make/e2e ] || echo "tests: fetching the servers of the end-to-end tests" >&2
+sh tests/e2e/packages.sh >"$kept/log" 2>&1 || { cat "$kept/log" >&2; exit 1; }
