@@ -26,7 +26,7 @@ def parse_name(text: str) -> Name:
         BadInput: no name, or longer than the wire allows.
     """
     shown = ascii(text[:80])
-    labels = tuple(label.encode("utf-8") for label in text.removesuffix(".").split("."))
+    labels = tuple(label.encode("utf-8", "replace") for label in text.removesuffix(".").split("."))
     if not all(labels):
         raise BadInput(f"{shown} is not a domain name: it has an empty label", code="bad-name")
     if not all(_HOST_OCTETS.issuperset(label) for label in labels):

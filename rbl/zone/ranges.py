@@ -1,0 +1,266 @@
+"""The range table of one address family: one binary search whatever prefix lengths went in.
+
+The space is cut in blocks by its top 16 bits. The *base* holds all blocks in a few large arrays,
+which may lie in a mapped file; blocks changed since are small arrays of their own, over it. The next
+generation copies the directory and rebuilds only the blocks that changed; when they have become
+many, they are folded into a new base. Networks wider than a block are kept apart and flattened into
+each block they cover.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rbl.zone import flatten
+from rbl.zone.answers import NOT_LISTED, Numbers, Vocabulary
+from rbl.zone.family import BLOCK_BITS, BLOCKS, Family, Keys
+from rbl.zone.flatten import Counts, Mask, Ranges, Rows
+
+Offsets = NDArray[np.uint64]
+
+# Changed blocks before they are folded. A quarter of the directory: folding copies the whole table,
+# and a look-up in a changed block costs the same as in the base.
+_FOLD_BLOCKS = BLOCKS // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One changed block: its rows, and its ranges as a look-up wants them."""
+
+    rows: Rows
+    keys: Keys
+    answer: Numbers
+    key_views: tuple[memoryview, ...]
+    answer_view: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """All blocks in one piece; block n is [offsets[n], offsets[n + 1]) of the arrays."""
+
+    rows: Rows
+    row_offsets: Offsets
+    keys: Keys
+    answer: Numbers
+    range_offsets: Offsets
+    key_views: tuple[memoryview, ...]
+    answer_view: memoryview
+    range_offset_view: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One generation of a range table. Never changes; ``changed`` makes the next one."""
+
+    family: Family
+    base: Base
+    wide: Rows
+    overlay: dict[int, Block]
+    row_counts: NDArray[np.uint32]  # by block, networks wider than a block not counted
+    range_counts: NDArray[np.uint32]  # by block
+    counts: Counts
+
+    def find(self, value: int) -> int:
+        """Return the answer set of the address that is the number *value*."""
+        number = value >> (self.family.bits - BLOCK_BITS)
+        block = self.overlay.get(number)
+        if block is not None:
+            at = self.family.search(block.key_views, value, 0, len(block.answer_view))
+            return block.answer_view[at] if at >= 0 else NOT_LISTED
+        base = self.base
+        low, high = base.range_offset_view[number], base.range_offset_view[number + 1]
+        at = self.family.search(base.key_views, value, low, high)
+        return base.answer_view[at] if at >= low else NOT_LISTED
+
+    def any_within(self, first: int, length: int) -> bool:
+        """Whether any address of the network is listed."""
+        shift = self.family.bits - BLOCK_BITS
+        number = first >> shift
+        if length <= BLOCK_BITS:
+            # A block without anything listed has no ranges.
+            return bool(self.range_counts[number : number + (1 << (BLOCK_BITS - length))].any())
+        block = self.overlay.get(number)
+        if block is not None:
+            keys, answers, low, high = block.key_views, block.answer_view, 0, len(block.answer_view)
+        else:
+            keys, answers = self.base.key_views, self.base.answer_view
+            low, high = self.base.range_offset_view[number], self.base.range_offset_view[number + 1]
+        last = first | ((1 << (self.family.bits - length)) - 1)
+        begin = max(self.family.search(keys, first, low, high), low)
+        end = self.family.search(keys, last, low, high)
+        # Neighbouring ranges differ, so of any two at least one is listed.
+        return any(answers[at] for at in range(begin, min(end, begin + 1) + 1))
+
+    def changed(self, changes: Rows, keep: Mask, vocabulary: Vocabulary) -> "Table":
+        """Return the table with *changes* carried out in their order; *keep* False removes."""
+        family = self.family
+        touched = _blocks_of(family, changes)
+        is_wide = changes.length < BLOCK_BITS
+        wide = flatten.merge(family, self.wide, changes.where(is_wide), keep[is_wide], vocabulary)
+        old = self.rows_of(np.flatnonzero(touched))
+        rows = flatten.merge(family, old, changes.where(~is_wide), keep[~is_wide], vocabulary)
+        before = flatten.count(flatten.join(family, [self.wide, old]), vocabulary)
+        reaching = flatten.join(family, [wide, rows])
+        ranges = flatten.flatten(family, reaching, touched, vocabulary)
+        counts = self.counts.changed(before, flatten.count(reaching, vocabulary))
+        overlaid = self._overlaid(np.flatnonzero(touched), rows, ranges)
+        table = replace(overlaid, wide=wide, counts=counts)
+        return table.folded() if len(table.overlay) > _FOLD_BLOCKS else table
+
+    def rows_of(self, blocks: NDArray[np.int64]) -> Rows:
+        """Return the rows of *blocks*, which ascend; networks wider than a block are not among them."""
+        if not self.overlay and len(blocks) and len(self.base.rows) == int(self.row_counts[blocks].sum()):
+            return self.base.rows
+        parts: list[Rows] = []
+        offsets = self.base.row_offsets
+        for number in blocks[self.row_counts[blocks] > 0].tolist():
+            block = self.overlay.get(number)
+            parts.append(
+                block.rows
+                if block is not None
+                else self.base.rows.where(slice(int(offsets[number]), int(offsets[number + 1])))
+            )
+        return flatten.join(self.family, parts)
+
+    def all_rows(self) -> Rows:
+        """Return every row, those of networks wider than a block first."""
+        narrow = self.folded().base.rows
+        return flatten.join(self.family, [self.wide, narrow])
+
+    def differing_rows(self, other: "Table") -> tuple[Rows, Rows]:
+        """Return the rows of this table and of *other* in the blocks that the two do not share."""
+        if self.base is other.base:
+            numbers = {
+                n
+                for n in self.overlay.keys() | other.overlay.keys()
+                if self.overlay.get(n) is not other.overlay.get(n)
+            }
+            blocks = np.array(sorted(numbers), dtype=np.int64)
+        else:
+            blocks = np.arange(BLOCKS)
+        return (
+            flatten.join(self.family, [self.wide, self.rows_of(blocks)]),
+            flatten.join(self.family, [other.wide, other.rows_of(blocks)]),
+        )
+
+    def folded(self) -> "Table":
+        """Return the same table with all blocks in its base."""
+        if not self.overlay:
+            return self
+        pieces = self._pieces()
+        base = make_base(
+            flatten.join(self.family, [rows for rows, _, _ in pieces]),
+            _offsets(self.row_counts),
+            tuple(np.concatenate(column) for column in zip(*(keys for _, keys, _ in pieces), strict=True)),
+            np.concatenate([answer for _, _, answer in pieces]),
+            _offsets(self.range_counts),
+        )
+        return replace(self, base=base, overlay={})
+
+    def _pieces(self) -> list[tuple[Rows, Keys, Numbers]]:
+        """Return what all blocks hold, in order: runs of the base, and the changed blocks between them."""
+        base, pieces, done = self.base, [], 0
+        for number in [*sorted(self.overlay), BLOCKS]:
+            rows = slice(int(base.row_offsets[done]), int(base.row_offsets[number]))
+            ranges = slice(int(base.range_offsets[done]), int(base.range_offsets[number]))
+            pieces.append((base.rows.where(rows), tuple(k[ranges] for k in base.keys), base.answer[ranges]))
+            if number < BLOCKS:
+                block = self.overlay[number]
+                pieces.append((block.rows, block.keys, block.answer))
+            done = number + 1
+        return pieces
+
+    def _overlaid(self, blocks: NDArray[np.int64], rows: Rows, ranges: Ranges) -> "Table":
+        """Return the table with *blocks* holding *rows* and *ranges*, which are cut up here."""
+        row_bounds = _bounds(self.family.blocks(rows.first), blocks)
+        range_bounds = _bounds(self.family.blocks(ranges.start), blocks)
+        keys = self.family.keys(ranges.start)
+        overlay = dict(self.overlay)
+        for at, number in enumerate(blocks.tolist()):
+            own = slice(range_bounds[at], range_bounds[at + 1])
+            own_keys, answer = tuple(key[own] for key in keys), ranges.answer[own]
+            overlay[number] = Block(
+                rows.where(slice(row_bounds[at], row_bounds[at + 1])),
+                own_keys,
+                answer,
+                tuple(key.data for key in own_keys),
+                answer.data,
+            )
+        row_counts, range_counts = self.row_counts.copy(), self.range_counts.copy()
+        row_counts[blocks] = np.diff(row_bounds)
+        range_counts[blocks] = np.diff(range_bounds)
+        return replace(self, overlay=overlay, row_counts=row_counts, range_counts=range_counts)
+
+
+def compile_table(family: Family, rows: Rows, vocabulary: Vocabulary) -> Table:
+    """Return the table of *rows* in any order; of several for one network and reason the last counts."""
+    rows = flatten.merge(family, flatten.no_rows(family), rows, np.ones(len(rows), np.bool_), vocabulary)
+    touched = _blocks_of(family, rows)
+    if family.bits == 32:
+        touched[[point >> BLOCK_BITS for point in vocabulary.test_points]] = True
+    is_wide = rows.length < BLOCK_BITS
+    narrow = rows.where(~is_wide)
+    ranges = flatten.flatten(family, rows, touched, vocabulary)
+    base = make_base(
+        narrow,
+        _offsets(np.bincount(family.blocks(narrow.first), minlength=BLOCKS)),
+        family.keys(ranges.start),
+        ranges.answer,
+        _offsets(np.bincount(family.blocks(ranges.start), minlength=BLOCKS)),
+    )
+    return table_of(family, base, rows.where(is_wide), flatten.count(rows, vocabulary))
+
+
+def table_of(family: Family, base: Base, wide: Rows, counts: Counts) -> Table:
+    """Return the table that consists of *base* and *wide* alone."""
+    return Table(
+        family,
+        base,
+        wide,
+        {},
+        np.diff(base.row_offsets).astype(np.uint32),
+        np.diff(base.range_offsets).astype(np.uint32),
+        counts,
+    )
+
+
+def make_base(
+    rows: Rows, row_offsets: Offsets, keys: Keys, answer: Numbers, range_offsets: Offsets
+) -> Base:
+    """Return the base made of these arrays, none of which is copied."""
+    return Base(
+        rows,
+        row_offsets,
+        keys,
+        answer,
+        range_offsets,
+        tuple(key.data for key in keys),
+        answer.data,
+        range_offsets.data,
+    )
+
+
+def _offsets(counts: NDArray[Any]) -> Offsets:
+    """Return where each block begins when the blocks of *counts* follow each other."""
+    offsets = np.zeros(BLOCKS + 1, dtype=np.uint64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def _bounds(of_elements: NDArray[np.int64], blocks: NDArray[np.int64]) -> list[int]:
+    """Return where each of *blocks* begins in sorted *of_elements*, and their end."""
+    begins: list[int] = np.searchsorted(of_elements, blocks).tolist()
+    return [*begins, len(of_elements)]
+
+
+def _blocks_of(family: Family, rows: Rows) -> Mask:
+    """Mark the blocks that *rows* reach into."""
+    touched = np.zeros(BLOCKS, dtype=np.bool_)
+    is_wide = rows.length < BLOCK_BITS
+    touched[family.blocks(rows.first[~is_wide])] = True
+    wide = rows.where(is_wide)
+    for number, length in zip(family.blocks(wide.first).tolist(), wide.length.tolist(), strict=True):
+        touched[number : number + (1 << (BLOCK_BITS - length))] = True
+    return touched
