@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 # What no stranger has or needs. Written so that this file does not match itself.
 FOREIGN = {
-    "a package registry's host": r"pypi\.org|python[h]osted|npm[j]s\.|crates\.io|\b(?:deb|security)\.debian",
+    "a package registry's host": r"pypi\.org|python[h]osted|npm[j]s\.|crates\.io|(?:deb|security)\.debian",
     "an index address": r"index[-]url|find[-]links|registry *= *[\"']?http",
     "a path of the machine it was written on": r"(?<![\w.-])/(?:work|farm|root|home/\w+)/",
     "a folder beside the checkout": r"\.\./share[d]",

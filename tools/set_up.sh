@@ -13,7 +13,8 @@ under_way=.make/set-up-under-way
 say() { echo "set-up: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-works() { [ "$(.venv/bin/python -c 'import pip, sys; print(sys.prefix)' 2>/dev/null)" = "$(pwd -P)/.venv" ]; }
+# The programs in it start with the path that it was made at.
+works() { .venv/bin/python -c 'import pip' 2>/dev/null && grep -qF "$(pwd -P)/.venv/" .venv/bin/pip; }
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "needs Python 3.11 or later, and $python is not: say PYTHON=... where it has another name"
