@@ -1,0 +1,69 @@
+"""What the DNS side counts, for /metrics.
+
+The labelled children are kept: looking them up costs more than counting. Logs nothing.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from rbl.responder.codes import Outcome, Transport
+
+
+class Counters:
+    """The metrics of the server and the follower in one *registry*."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._queries = Counter(
+            "rbl_dns_queries",
+            "DNS queries by zone (empty: none of ours), transport and outcome",
+            ("zone", "transport", "outcome"),
+            registry=registry,
+        )
+        self._children: dict[tuple[str, Transport, Outcome], Counter] = {}
+        self.send_failures = Counter(
+            "rbl_dns_send_failures", "DNS answers that the system would not send", registry=registry
+        )
+        refused = Counter(
+            "rbl_dns_connections_refused",
+            "TCP connections closed at once because of a limit",
+            ("limit",),
+            registry=registry,
+        )
+        self.refused_total = refused.labels("total")
+        self.refused_client = refused.labels("client")
+        self.connections = Gauge("rbl_dns_connections", "TCP connections open now", registry=registry)
+        self.serial = Gauge("rbl_zone_serial", "Serial that DNS answers from", ("zone",), registry=registry)
+        self.listings = Gauge(
+            "rbl_zone_listings", "Listings that DNS answers from", ("zone",), registry=registry
+        )
+        self.refused_batches = Counter(
+            "rbl_zone_refused_batches",
+            "Generations of a list that the guards refused",
+            ("zone",),
+            registry=registry,
+        )
+        self.held = Gauge(
+            "rbl_zone_held",
+            "1 while the guards hold back a change of the list",
+            ("zone",),
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "rbl_journal_read_age_seconds",
+            "Seconds since the journal was last read with success",
+            ("zone",),
+            registry=registry,
+        )
+
+    def count(self, zone: str, transport: Transport, outcome: Outcome) -> None:
+        """Count one query."""
+        child = self._children.get((zone, transport, outcome))
+        if child is None:
+            child = self._queries.labels(zone, transport.value, outcome.value)
+            self._children[zone, transport, outcome] = child
+        child.inc()
+
+    def watch_lag(self, zone: str, lag_seconds: Callable[[], float]) -> None:
+        """Have the age of the last read of *zone* asked for whenever the metrics are read."""
+        self._lag.labels(zone).set_function(lag_seconds)

@@ -1,0 +1,135 @@
+"""DNS over UDP: one thread, a plain loop over all sockets. RFC 1035 §4.2.1.
+
+A socket bound to every address (0.0.0.0, [::]) answers from the address that was asked, with the
+system's packet information (RFC 3542 §6 for IPv6): a resolver drops an answer from another one.
+Logs nothing.
+"""
+
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rbl.responder.codes import Transport
+from rbl.responder.counters import Counters
+
+# A query is some 100 octets. Of a longer packet the rest is lost and the parser says FORMERR.
+_LARGEST_QUERY = 4096
+# Packets taken from one socket before the others are looked at.
+_BATCH = 64
+# What is answered at a stop of what waits in a socket: more arrives for ever.
+_LAST_PACKETS = 10_000
+# Linux, <linux/in.h>: the socket module of Python 3.11 has no name for it.
+_IP_PKTINFO = 8
+_ANCILLARY_OCTETS = 64
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised here, not chosen
+
+# (host, port) or (host, port, flow, scope): what the socket module gives and takes.
+_Peer = tuple[Any, ...]
+_Ancillary = list[tuple[int, int, bytes]]
+
+
+class UdpServer:
+    """Answers what arrives at bound, non-blocking *sockets*, which it closes at the end."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        answer: Callable[[bytes, Transport], bytes | None],
+        counters: Counters,
+    ) -> None:
+        self._sockets = sockets
+        self._answer = answer
+        self._counters = counters
+        self._wake, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="dns-udp", daemon=True)
+        for each in sockets:
+            if _is_any(each):
+                _ask_for_destination(each)
+
+    def start(self) -> None:
+        """Answer from now on, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer what waits in the sockets, then close them."""
+        self._wake.send(b"\0")
+        self._thread.join()
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken, selectors.EVENT_READ)
+            for each in self._sockets:
+                selector.register(each, selectors.EVENT_READ, self._loop_of(each))
+            stopping = False
+            while not stopping:
+                for key, _ in selector.select():
+                    if key.data is None:
+                        stopping = True
+                    else:
+                        key.data(key.fileobj, _BATCH)
+        for each in self._sockets:
+            self._loop_of(each)(each, _LAST_PACKETS)
+            each.close()
+        self._wake.close()
+        self._woken.close()
+
+    def _loop_of(self, bound: socket.socket) -> Callable[[socket.socket, int], None]:
+        return self._answer_from_asked if _is_any(bound) else self._answer_plainly
+
+    def _answer_plainly(self, bound: socket.socket, most: int) -> None:
+        """Answer up to *most* packets that wait in a socket of one address."""
+        for _ in range(most):
+            try:
+                packet, peer = bound.recvfrom(_LARGEST_QUERY)
+            except OSError:  # nothing waits, or an ICMP error came for an earlier answer
+                return
+            reply = self._answer(packet, Transport.UDP)
+            if reply is not None:
+                try:
+                    bound.sendto(reply, peer)
+                except OSError:  # no route, a full buffer, port 0: as if the network had lost it
+                    self._counters.send_failures.inc()
+
+    def _answer_from_asked(self, bound: socket.socket, most: int) -> None:
+        """The same for a socket of every address."""
+        for _ in range(most):
+            try:
+                packet, ancillary, _, peer = bound.recvmsg(_LARGEST_QUERY, _ANCILLARY_OCTETS)
+            except OSError:
+                return
+            reply = self._answer(packet, Transport.UDP)
+            if reply is not None:
+                try:
+                    bound.sendmsg([reply], _source(ancillary), 0, peer)
+                except OSError:
+                    self._counters.send_failures.inc()
+
+
+def _is_any(bound: socket.socket) -> bool:
+    return bound.getsockname()[0] in _ANY
+
+
+def _ask_for_destination(bound: socket.socket) -> None:
+    if bound.family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+
+def _source(ancillary: _Ancillary) -> _Ancillary:
+    """Return the packet information that sends an answer from the address its query came to.
+
+    The interface is left to the routing table (0): it may not be the one the query came by.
+    """
+    answered: _Ancillary = []
+    for level, kind, value in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            _, local, _ = struct.unpack("=I4s4s", value)  # interface, local address, destination
+            answered.append((level, kind, struct.pack("=I4s4s", 0, local, bytes(4))))
+        elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            destination, _ = struct.unpack("=16sI", value)
+            answered.append((level, kind, struct.pack("=16sI", destination, 0)))
+    return answered
