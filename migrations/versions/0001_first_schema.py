@@ -75,6 +75,12 @@ def upgrade() -> None:
     index("uq_exemptions_live", "exemptions", ["network"], unique=True, where="ended_at IS NULL")
 
     op.create_table(
+        "secrets",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_secrets")),
+    )
+    op.create_table(
         "switches",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("on", sa.Boolean(), nullable=False),
@@ -266,6 +272,7 @@ def downgrade() -> None:
     op.drop_table("hosts")
     op.drop_table("zones")
     op.drop_table("switches")
+    op.drop_table("secrets")
     op.drop_table("exemptions")
     op.drop_table("evidence")
     op.drop_table("audit")

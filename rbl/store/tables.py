@@ -321,3 +321,12 @@ class Switch(Base):
     on: Mapped[bool]
     changed_at: Mapped[datetime]
     actor: Mapped[str]
+
+
+class Secret(Base):
+    """A secret that all processes of one list share; never shown."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
