@@ -1,0 +1,152 @@
+"""SMTP replies taken out of whatever octets a server sends, and the host name in them.
+
+Octets in, replies out; no socket, no clock. A server under test may be broken or hostile: what is
+no reply within the limits becomes ``Garbled``, never an exception. RFC 5321 §4.2 (replies),
+RFC 3463 and RFC 2034 (enhanced codes), relay-test limits: 64 lines of 1,000 octets.
+"""
+
+import re
+from dataclasses import dataclass
+
+MAX_LINES = 64
+MAX_LINE_OCTETS = 1000
+
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -]).*)?", re.DOTALL)
+_ENHANCED = re.compile(r"[0-9]{3}[ -](?P<code>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+_LABEL = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply of the server: *lines* as received, code and all, made printable."""
+
+    code: int
+    lines: tuple[str, ...]
+    command: str  # what it answers, as sent; "" for the greeting
+
+    @property
+    def text(self) -> str:
+        """Return the lines as one text."""
+        return "\n".join(self.lines)
+
+    @property
+    def enhanced(self) -> str | None:
+        """Return the enhanced status code (RFC 3463), such as "5.7.1", where the first line has one.
+
+        A code of another class than the reply's own is none (RFC 2034 §4).
+        """
+        found = _ENHANCED.match(self.lines[0])
+        return found["code"] if found and found["code"][0] == self.lines[0][0] else None
+
+    @property
+    def positive(self) -> bool:
+        """Whether the command was done (2yz)."""
+        return 200 <= self.code < 300
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the command may succeed another time (4yz)."""
+        return 400 <= self.code < 500
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the command was refused for good (5yz)."""
+        return self.code >= 500
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """What came was no reply: *why* in words, *lines* what could be read of it, made printable."""
+
+    why: str
+    lines: tuple[str, ...]
+
+
+class ReplyBuffer:
+    """Collects octets and gives back whole replies."""
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+        self._lines: list[str] = []
+        self._code = b""
+
+    @property
+    def pending(self) -> bool:
+        """Whether octets wait that belong to no reply yet given back."""
+        return bool(self._octets or self._lines)
+
+    def feed(self, octets: bytes) -> None:
+        """Add what was read from the server."""
+        self._octets += octets
+
+    def take(self, command: str) -> Reply | Garbled | None:
+        """Return the next reply, as an answer to *command*, or None while it is not complete."""
+        while (end := self._octets.find(b"\n")) >= 0:
+            line = bytes(self._octets[:end]).removesuffix(b"\r")
+            del self._octets[: end + 1]
+            self._lines.append(printable(line))
+            if (why := self._fault(line)) is not None:
+                return self._garbled(why)
+            if line[3:4] != b"-":
+                reply = Reply(int(line[:3]), tuple(self._lines), command)
+                self._lines.clear()
+                return reply
+        if len(self._octets) > MAX_LINE_OCTETS:
+            return self._garbled("a line without end")
+        return None
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return what is left when no more octets will come, made printable, and forget it."""
+        lines = tuple(self._lines) + ((printable(bytes(self._octets)),) if self._octets else ())
+        self._lines.clear()
+        self._octets.clear()
+        return lines
+
+    def _fault(self, line: bytes) -> str | None:
+        """Return why *line* cannot be the next line of the reply being read, or None."""
+        found = _LINE.fullmatch(line)
+        if len(line) > MAX_LINE_OCTETS:
+            return f"a line of more than {MAX_LINE_OCTETS} octets"
+        if found is None:
+            return "a line that is no SMTP reply"
+        if len(self._lines) > MAX_LINES:
+            return f"a reply of more than {MAX_LINES} lines"
+        if len(self._lines) > 1 and found[1] != self._code:
+            return "a reply whose code changes from line to line"
+        self._code = found[1]
+        return None
+
+    def _garbled(self, why: str) -> Garbled:
+        return Garbled(why, self.unfinished())
+
+
+def printable(octets: bytes) -> str:
+    r"""Return *octets* as ASCII for people, everything else as ``\xNN``, at most 1,000 characters."""
+    shown = "".join(
+        chr(octet) if 0x20 <= octet < 0x7F else f"\\x{octet:02x}" for octet in octets[: MAX_LINE_OCTETS + 1]
+    )
+    return shown if len(shown) <= MAX_LINE_OCTETS else shown[: MAX_LINE_OCTETS - 3] + "..."
+
+
+def host_name(word: str) -> str | None:
+    """Return *word* as a lower-case host name of two labels or more, or None where it is none.
+
+    What a server calls itself goes into commands and messages of ours: nothing else may pass.
+    """
+    labels = word.rstrip(".").split(".")
+    if len(word) > 253 or len(labels) < 2 or labels[-1].isdecimal():
+        return None
+    return ".".join(labels).lower() if all(_LABEL.fullmatch(label) for label in labels) else None
+
+
+def server_name(banner: Reply, hello: Reply | None, our_name: str) -> str | None:
+    """Return the name the server gives itself in its greeting, or else in its answer to EHLO.
+
+    RFC 5321 §4.2 and §4.1.1.1: the first word of either. *our_name* is ours, echoed by some.
+    """
+    for reply in (banner, hello):
+        words = reply.lines[0][4:].split(None, 1) if reply is not None else []
+        name = host_name(words[0]) if words else None
+        if name is not None and name != our_name:
+            return name
+    return None

@@ -1,0 +1,288 @@
+"""An SMTP session with a host under test, driven envelope by envelope.
+
+Says no more than a relay needs to hear: EHLO or HELO, MAIL, RCPT, DATA, RSET, QUIT, STARTTLS where
+the server demands it, and HELP once at most; never AUTH, VRFY, EXPN or two commands at once.
+Whatever the host does is an outcome; nothing it does raises. Sends raw lines, since libraries
+re-quote the very addresses that matter here. RFC 5321, RFC 3207. Log events: none; the transcript
+is the record.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Self
+
+from rbl.addresses import reserved_reason
+from rbl.config import Probe
+from rbl.probe.connection import Clock, Connection, Ended, NoConnection, Transcript, utc_now
+from rbl.probe.dialogue import Contact, EnvelopeOutcome, Greeting
+from rbl.probe.plan import Envelope
+from rbl.probe.replies import Reply, server_name
+from rbl.terms import Address, EnvelopeResult, TranscriptLine
+
+# What platforms are recognised by; more could only slow the matching down.
+_MAX_TEXT = 2048
+_WANTS_TLS = re.compile(r"\b(?:START)?TLS\b", re.IGNORECASE)
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+class Session:
+    """One connection, from the greeting to QUIT. Open it with ``async with Session.open(...)``."""
+
+    def __init__(self, probe: Probe, transcript: Transcript, connection: Connection | None) -> None:
+        self._probe = probe
+        self._transcript = transcript
+        self._connection = connection
+        self._in_tls = False
+        self._begun = False  # an envelope was begun since the greeting: RSET comes before the next
+        self.greeting = Greeting(Contact.OUR_FAULT, "not begun")
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        target: Address,
+        probe: Probe,
+        *,
+        source: Address | None = None,
+        deadline: float = float("inf"),
+        clock: Clock = utc_now,
+    ) -> AsyncIterator[Self]:
+        """Connect to *target* and greet it; ``greeting`` says how far that came.
+
+        From *source*, by default the probe's source address. No wait goes beyond *deadline*, in the
+        event loop's time. Ends with QUIT, except when cancelled.
+        """
+        transcript = Transcript(clock)
+        found = await _connect(target, probe, source or probe.source_address, deadline, transcript)
+        if isinstance(found, NoConnection):
+            transcript.add("note", found.why)
+            session = cls(probe, transcript, None)
+            session.greeting = Greeting(found.contact, found.why)
+            yield session
+            return
+        session = cls(probe, transcript, found)
+        try:
+            session.greeting = await session._greet(found)
+            yield session
+            await session.close()
+        except BaseException:
+            found.abort()
+            raise
+
+    @property
+    def over(self) -> bool:
+        """Whether no further envelope can be tried in this session."""
+        greeted = self.greeting.contact is Contact.GREETED
+        return self._connection is None or self._connection.ended is not None or not greeted
+
+    @property
+    def transcript(self) -> tuple[TranscriptLine, ...]:
+        """Return every line said so far, by both sides."""
+        return tuple(self._transcript.lines)
+
+    async def try_envelope(self, envelope: Envelope, message: bytes | None) -> EnvelopeOutcome:
+        """Offer *envelope*, and *message* where its recipient is taken; None: stop after RCPT."""
+        connection = self._connection
+        if connection is None or self.over:
+            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, "the session was over")
+        if self._begun and (not_reset := await self._reset(connection)) is not None:
+            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, *not_reset)
+        self._begun = True
+        outcome = await self._offer(connection, envelope, message)
+        if not self.over and not self._in_tls and _demands_tls(outcome.reply):
+            problem = await self._start_tls(connection, envelope.test)
+            outcome = problem or await self._offer(connection, envelope, message)
+        return outcome
+
+    async def help(self) -> str:
+        """Return the answer to HELP, by which some servers are known whose greeting is bare."""
+        if self._connection is None or self.over:
+            return ""
+        reply = await self._ask(self._connection, "HELP")
+        return "" if isinstance(reply, Ended) else reply.text[:_MAX_TEXT]
+
+    async def close(self) -> None:
+        """Say QUIT, whatever went before, and close. Without effect on a closed session."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if connection.ended is None:
+                await self._ask(connection, "QUIT")
+            await connection.close(self._probe.command_timeout)
+
+    async def _greet(self, connection: Connection) -> Greeting:
+        banner = self._heard(connection, await connection.greeting(self._probe.banner_timeout))
+        if isinstance(banner, Ended):
+            return self._no_banner(connection, banner)
+        if banner.code != 220:
+            return _turned_away(banner)
+        hello = await self._say_hello(connection)
+        if isinstance(hello, Ended):
+            return Greeting(Contact.BROKEN, f"after the greeting: {hello.why}", banner, text=banner.text)
+        if not hello.positive:
+            return _turned_away(hello)
+        return Greeting(
+            Contact.GREETED,
+            "it takes commands",
+            hello,
+            keywords=_keywords(hello),
+            hostname=server_name(banner, hello, self._probe.ehlo_name or ""),
+            text=f"{banner.text}\n{hello.text}"[:_MAX_TEXT],
+        )
+
+    async def _say_hello(self, connection: Connection) -> Reply | Ended:
+        """Return the answer to EHLO, or to HELO where the server does not know EHLO (RFC 5321 §3.2)."""
+        first = await connection.ask(f"EHLO {self._probe.ehlo_name}", self._probe.command_timeout)
+        hello = self._heard(connection, first)
+        if isinstance(hello, Reply) and hello.permanent:
+            return await self._ask(connection, f"HELO {self._probe.ehlo_name}")
+        return hello
+
+    def _no_banner(self, connection: Connection, ended: Ended) -> Greeting:
+        """Return what it means that no whole greeting came."""
+        if connection.out_of_time:
+            return Greeting(Contact.OUR_FAULT, "the time of the run was over before the greeting")
+        if any(line.side == "them" for line in self._transcript.lines):
+            return Greeting(Contact.BROKEN, f"in the greeting: {ended.why}")
+        contact = Contact.SILENT if ended.result is EnvelopeResult.TIMEOUT else Contact.BLOCKED
+        return Greeting(contact, f"without a greeting: {ended.why}")
+
+    async def _ask(self, connection: Connection, command: str) -> Reply | Ended:
+        """Return the answer to *command*, sent after the polite pause."""
+        if connection.ended is None:
+            await asyncio.sleep(self._probe.command_delay.total_seconds())
+        return self._heard(connection, await connection.ask(command, self._probe.command_timeout))
+
+    def _heard(self, connection: Connection, reply: Reply | Ended) -> Reply | Ended:
+        """Return *reply*, after which no more is said where it was a goodbye."""
+        if isinstance(reply, Reply) and reply.code == 421:
+            connection.goodbye()
+        return reply
+
+    async def _offer(
+        self, connection: Connection, envelope: Envelope, message: bytes | None
+    ) -> EnvelopeOutcome:
+        test = envelope.test
+        mail = await self._ask(connection, f"MAIL FROM:{envelope.mail_from}")
+        if isinstance(mail, Ended) or not mail.positive:
+            return _outcome(connection, test, mail, EnvelopeResult.REFUSED)
+        rcpt = await self._ask(connection, f"RCPT TO:{envelope.rcpt_to}")
+        if isinstance(rcpt, Ended) or not rcpt.positive:
+            return _outcome(connection, test, rcpt, EnvelopeResult.REFUSED)
+        if message is None:
+            return EnvelopeOutcome(test, EnvelopeResult.ACCEPTED, rcpt.lines[-1], rcpt)
+        data = await self._ask(connection, "DATA")
+        if isinstance(data, Ended) or data.code != 354:
+            return _outcome(connection, test, data, EnvelopeResult.REFUSED_DATA)
+        octets = dot_stuffed(message)
+        self._transcript.add("note", f"message of {len(octets)} octets")
+        answer, sent_at = await connection.send_message(octets, self._probe.data_timeout)
+        taken = self._heard(connection, answer)
+        if isinstance(taken, Reply) and taken.positive:
+            return EnvelopeOutcome(test, EnvelopeResult.QUEUED, taken.lines[-1], taken, sent_at)
+        return _outcome(connection, test, taken, EnvelopeResult.REFUSED_DATA, sent_at)
+
+    async def _reset(self, connection: Connection) -> tuple[str, Reply | None] | None:
+        """Forget the envelope before; None where it worked, else why and the answer.
+
+        What the server says here concerns the session and not the next envelope: Exim ends a
+        session after ten commands that send no mail.
+        """
+        reply = await self._ask(connection, "RSET")
+        if isinstance(reply, Ended):
+            return reply.why, None
+        if not reply.positive:
+            if connection.ended is None:
+                connection.give_up("the server refuses RSET")
+            return reply.lines[-1], reply
+        return None
+
+    async def _start_tls(self, connection: Connection, test: str) -> EnvelopeOutcome | None:
+        """Begin TLS and greet again (RFC 3207 §4.2); None where it worked, else what *test* came to."""
+        self._in_tls = True
+        answer = await self._ask(connection, "STARTTLS")
+        if isinstance(answer, Reply) and answer.code == 220:
+            begun = await connection.start_tls(self._probe.command_timeout)
+            hello = begun or await self._say_hello(connection)
+            if isinstance(hello, Reply) and hello.positive:
+                return None
+            answer = hello
+        if isinstance(answer, Reply) and connection.ended is None:
+            connection.give_up("the server demands TLS and does not begin it")
+        deferred = isinstance(answer, Reply) and answer.temporary
+        result = EnvelopeResult.DEFERRED if deferred else EnvelopeResult.DROPPED
+        if isinstance(answer, Ended):
+            return EnvelopeOutcome(test, answer.result, answer.why)
+        return EnvelopeOutcome(test, result, answer.lines[-1], answer)
+
+
+def not_allowed(target: Address, probe: Probe) -> str | None:
+    """Return why *target* may not be connected to, or None: the last look before any packet leaves."""
+    if not probe.enabled or probe.ehlo_name is None:
+        return "probing is turned off: the tester has no identity"
+    reserved = reserved_reason(target)
+    if reserved is not None and not any(target in network for network in probe.allow_reserved):
+        return f"{target} is never tested: {reserved}"
+    return None
+
+
+def dot_stuffed(message: bytes) -> bytes:
+    """Return *message* as DATA sends it, with the final dot: CRLF, dots doubled (RFC 5321 §4.5.2)."""
+    lines = _LINE_END.split(message)
+    if not lines[-1]:
+        lines.pop()
+    return b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in lines) + b".\r\n"
+
+
+async def _connect(
+    target: Address, probe: Probe, source: Address | None, deadline: float, transcript: Transcript
+) -> Connection | NoConnection:
+    why = not_allowed(target, probe)
+    if why is not None:
+        return NoConnection(Contact.OUR_FAULT, why)
+    return await Connection.to((target, probe.port), source, probe.connect_timeout, deadline, transcript)
+
+
+def _turned_away(reply: Reply) -> Greeting:
+    """Return what an answer other than yes to our arrival means."""
+    if reply.permanent:
+        contact = Contact.BLOCKED
+    elif reply.temporary:
+        contact = Contact.DEFERRED
+    else:
+        contact = Contact.BROKEN
+    return Greeting(contact, reply.lines[-1], reply, text=reply.text[:_MAX_TEXT])
+
+
+def _keywords(hello: Reply) -> tuple[str, ...]:
+    """Return the extensions that the answer to EHLO names (RFC 5321 §4.1.1.1)."""
+    words = (line[4:].split(None, 1) for line in hello.lines[1:])
+    return tuple(word[0].upper() for word in words if word)
+
+
+def _demands_tls(reply: Reply | None) -> bool:
+    """Whether *reply* is "530 5.7.0 Must issue a STARTTLS command first" (RFC 3207 §4)."""
+    return reply is not None and reply.code == 530 and _WANTS_TLS.search(reply.text) is not None
+
+
+def _outcome(
+    connection: Connection,
+    test: str,
+    reply: Reply | Ended,
+    refused: EnvelopeResult,
+    sent_at: datetime | None = None,
+) -> EnvelopeOutcome:
+    """Return what became of *test* by an answer that was not yes."""
+    if isinstance(reply, Ended):
+        return EnvelopeOutcome(test, reply.result, reply.why, sent_at=sent_at)
+    if reply.code == 530:
+        result = EnvelopeResult.AUTH_REQUIRED
+    elif reply.permanent:
+        result = refused
+    elif reply.temporary:
+        result = EnvelopeResult.DEFERRED
+    else:  # 354 to RCPT, 250 to DATA: its next answer would be taken for another command's
+        result = connection.give_up("the server's answers are out of step").result
+    return EnvelopeOutcome(test, result, reply.lines[-1], reply, sent_at)
