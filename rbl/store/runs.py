@@ -147,6 +147,17 @@ def next_due(session: Session) -> datetime | None:
     ).scalar_one()
 
 
+def count_unfinished(session: Session, zone: str, now: datetime) -> tuple[int, int]:
+    """Return how many runs in *zone* are not over, and how many of them are due at *now*."""
+    row = session.execute(
+        select(func.count(ProbeRun.id), func.count(ProbeRun.id).filter(ProbeRun.due_at <= now))
+        .join(Host)
+        .where(Host.zone == zone, ProbeRun.finished_at.is_(None))
+    ).one()
+    unfinished, due = row.tuple()
+    return unfinished, due
+
+
 def renew(session: Session, claim: Claim, now: datetime, lease: timedelta) -> None:
     """Hold the run for another *lease*.
 
