@@ -67,7 +67,10 @@ class Vocabulary:
         self.causes: list[Cause] = [("", None)]
         self.combinations: list[tuple[int, ...]] = []
         self._causes: dict[Cause, int] = {}
-        self._numbers: dict[str | None, int] = {None: 0}  # of reasons; None stands for exemptions
+        # Of reasons, in the order of the zone file, which is the order of the texts; None: exemptions.
+        self._numbers: dict[str | None, int] = {None: 0}
+        for name in zone.reasons:
+            self._numbers[name] = len(self._numbers)
         self._reasons = array("I", [0])  # by cause: the number of its reason
         self._single = array("I", [NOT_LISTED])  # by cause: the answer set where it stands alone
         self._of_combination: dict[tuple[int, ...], int] = {}

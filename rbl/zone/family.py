@@ -41,6 +41,9 @@ class Family(Protocol):
     def blocks(self, points: Points) -> NDArray[np.int64]:
         """Return the block of each point."""
 
+    def block_starts(self, blocks: NDArray[np.int64]) -> Points:
+        """Return the first address of each block."""
+
     def mask(self, points: Points, length: int) -> Points:
         """Return the first address of the network of prefix *length* around each point."""
 
@@ -74,6 +77,9 @@ class _Ipv4:
     def blocks(self, points: Points) -> NDArray[np.int64]:
         return (points >> np.uint32(16)).astype(np.int64)
 
+    def block_starts(self, blocks: NDArray[np.int64]) -> Points:
+        return (blocks << 16).astype(np.uint32)
+
     def mask(self, points: Points, length: int) -> Points:
         masked: Points = points & np.uint32((0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF)
         return masked
@@ -106,6 +112,11 @@ class _Ipv6:
 
     def blocks(self, points: Points) -> NDArray[np.int64]:
         return points.view(">u2").reshape(-1, 8)[:, 0].astype(np.int64)
+
+    def block_starts(self, blocks: NDArray[np.int64]) -> Points:
+        groups = np.zeros((len(blocks), 8), dtype=">u2")
+        groups[:, 0] = blocks
+        return groups.reshape(-1).view("S16")
 
     def mask(self, points: Points, length: int) -> Points:
         mask = ((1 << 128) - (1 << (128 - length))).to_bytes(16, "big")

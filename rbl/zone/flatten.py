@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rbl.zone.answers import EXEMPTION, NOT_LISTED, Numbers, Vocabulary
-from rbl.zone.family import BLOCK_BITS, Family, Points
+from rbl.zone.family import Family, Points
 
 Mask = NDArray[np.bool_]
 
@@ -107,8 +107,6 @@ def flatten(family: Family, rows: Rows, touched: Mask, vocabulary: Vocabulary) -
 
     *rows* need be sorted only among those of one prefix length.
     """
-    shift = family.bits - BLOCK_BITS
-    block_starts = family.from_numbers([number << shift for number in np.flatnonzero(touched).tolist()])
     exempt = rows.where(rows.cause == EXEMPTION)
     first, length, answer = _networks(rows, vocabulary)
     pinned = vocabulary.test_points if family.bits == 32 else {}
@@ -116,7 +114,7 @@ def flatten(family: Family, rows: Rows, touched: Mask, vocabulary: Vocabulary) -
     starts = _distinct(
         np.concatenate(
             (
-                block_starts,
+                family.block_starts(np.flatnonzero(touched)),
                 first,
                 family.after(first, length),
                 exempt.first,

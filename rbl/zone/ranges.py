@@ -97,22 +97,24 @@ class Table:
         """Return the table with *changes* carried out in their order; *keep* False removes."""
         family = self.family
         touched = _blocks_of(family, changes)
+        blocks = np.flatnonzero(touched)
+        if len(blocks) > _FOLD_BLOCKS:
+            return _compiled(
+                family, flatten.merge(family, self.all_rows(), changes, keep, vocabulary), vocabulary
+            )
         is_wide = changes.length < BLOCK_BITS
         wide = flatten.merge(family, self.wide, changes.where(is_wide), keep[is_wide], vocabulary)
-        old = self.rows_of(np.flatnonzero(touched))
+        old = self.rows_of(blocks)
         rows = flatten.merge(family, old, changes.where(~is_wide), keep[~is_wide], vocabulary)
         before = flatten.count(flatten.join(family, [self.wide, old]), vocabulary)
         reaching = flatten.join(family, [wide, rows])
         ranges = flatten.flatten(family, reaching, touched, vocabulary)
         counts = self.counts.changed(before, flatten.count(reaching, vocabulary))
-        overlaid = self._overlaid(np.flatnonzero(touched), rows, ranges)
-        table = replace(overlaid, wide=wide, counts=counts)
+        table = replace(self._overlaid(blocks, rows, ranges), wide=wide, counts=counts)
         return table.folded() if len(table.overlay) > _FOLD_BLOCKS else table
 
     def rows_of(self, blocks: NDArray[np.int64]) -> Rows:
         """Return the rows of *blocks*, which ascend; networks wider than a block are not among them."""
-        if not self.overlay and len(blocks) and len(self.base.rows) == int(self.row_counts[blocks].sum()):
-            return self.base.rows
         parts: list[Rows] = []
         offsets = self.base.row_offsets
         for number in blocks[self.row_counts[blocks] > 0].tolist():
@@ -196,7 +198,13 @@ class Table:
 
 def compile_table(family: Family, rows: Rows, vocabulary: Vocabulary) -> Table:
     """Return the table of *rows* in any order; of several for one network and reason the last counts."""
-    rows = flatten.merge(family, flatten.no_rows(family), rows, np.ones(len(rows), np.bool_), vocabulary)
+    keep = np.ones(len(rows), dtype=np.bool_)
+    return _compiled(
+        family, flatten.merge(family, flatten.no_rows(family), rows, keep, vocabulary), vocabulary
+    )
+
+
+def _compiled(family: Family, rows: Rows, vocabulary: Vocabulary) -> Table:
     touched = _blocks_of(family, rows)
     if family.bits == 32:
         touched[[point >> BLOCK_BITS for point in vocabulary.test_points]] = True

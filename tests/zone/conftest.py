@@ -24,7 +24,9 @@ def make_zone(
             reason.name: reason
             for reason in reasons
             or (
-                Reason("open-relay", (IPv4Address("127.0.0.2"),), "Open relay, see {url}", 300, "Open relay"),
+                Reason(
+                    "open-relay", (IPv4Address("127.0.0.2"),), "Open relay, see {url}", 300, "Open relay"
+                ),
                 Reason("multihop", (IPv4Address("127.0.0.3"),), "Relay chain, see {url}", 200, "Chain"),
             )
         },
@@ -35,19 +37,19 @@ def make_zone(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def zone() -> ZoneFile:
     """A list of addresses."""
     return make_zone()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def name_zone() -> ZoneFile:
     """A list of names."""
     return make_zone(Kind.NAMES)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def zone_with() -> Callable[..., ZoneFile]:
     """Make a list that differs in its kind, reasons or limits."""
     return make_zone
