@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # a program, not a package
 """What an answer of the reference path costs: queries a second and CPU time on one core.
 
 Usage: python tools/bench_dns.py [queries]

@@ -1,7 +1,7 @@
 """The numbers of the DNS that this server knows, by their names in the IANA "DNS Parameters" registry.
 
 RFC 1035 §3.2 and §4.1.1, RFC 6891 (EDNS), RFC 8914 (extended errors). A number that is not here is
-still answered (RFC 8906 §3.1): an unknown type is one that the name has no data of.
+still answered (RFC 8906 §3.1.2): an unknown type is one that the name has no data of.
 """
 
 from enum import IntEnum, StrEnum

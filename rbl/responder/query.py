@@ -5,7 +5,7 @@ are never followed (a question has nothing to point at), and no input raises. Wh
 answered from what was understood up to there. Choosing the answer is left to ``answer``, packing
 to ``wire``.
 
-RFC 1035 §4.1, RFC 6891 §6.1 (OPT), RFC 5001 (NSID), RFC 7873 §5.2 (COOKIE), RFC 8945 §5.1 (TSIG
+RFC 1035 §4.1, RFC 6891 §6.1 (OPT), RFC 5001 (NSID), RFC 7873 §5.2 (COOKIE), RFC 8945 §5.2 (TSIG
 comes last), RFC 9619 (exactly one question). Logs nothing.
 """
 

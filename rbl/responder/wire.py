@@ -34,7 +34,7 @@ _POINTER = 0xC000
 _QNAME = struct.pack("!H", _POINTER | HEADER_OCTETS)
 
 _HEADER = struct.Struct("!6H")
-_NO_EDNS_OCTETS = 512  # RFC 1035 §4.2.1; RFC 6891 §6.2.5: a smaller size counts as this
+_NO_EDNS_OCTETS = 512  # RFC 1035 §4.2.1; RFC 6891 §6.2.3: a smaller size counts as this
 _TCP_OCTETS = 65535  # what its two octets of length can say
 _STRING_OCTETS = 255  # RFC 1035 §3.3: a character-string
 _TEXT_OCTETS = 4096  # of one TXT record; far above what a mail server shows, far below an RDLENGTH
