@@ -1,10 +1,20 @@
-"""What holds for every test: where CI=true says that nothing is missing, a skip is a failure."""
+"""What holds for every test, and the databases that tests of several folders use.
+
+Where CI=true says that nothing is missing, a skip is a failure.
+"""
 
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
+from rbl.store import migrate
+from rbl.store.engine import Store
+from tests import postgresql
+from tests.postgresql import Databases
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
@@ -30,3 +40,51 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Turn the skip of a whole file into a failure."""
     return _no_skip((yield))
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """The PostgreSQL of this test process, started for the first test that asks."""
+    given = os.environ.get("TEST_PG_URL")
+    with postgresql.running(given) as url:
+        databases = Databases(url)
+        yield databases
+        databases.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema and nothing in it, to be copied."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    store = Store(f"sqlite:///{file}")
+    migrate.upgrade(store)
+    store.close()
+    return file
+
+
+@pytest.fixture
+def postgresql_url(databases: Databases) -> Iterator[str]:
+    """The URL of a PostgreSQL database of the test's own, with the newest schema and nothing in it."""
+    name = databases.migrated()
+    yield databases.url(name)
+    databases.drop(name)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a SQLite file of the test's own, with the newest schema and nothing in it."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'rbl.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database of the newest schema: each test runs on both kinds."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An empty database of the newest schema: each test runs on both kinds."""
+    store = Store(database_url)
+    yield store
+    store.close()

@@ -203,7 +203,7 @@ def upgrade() -> None:
         sa.Column("lease_owner", sa.String(length=100), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("woken", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("woken", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["host_id"], ["hosts.id"], name=op.f("fk_probe_runs_host_id")),

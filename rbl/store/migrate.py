@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from rbl.errors import ConfigError
 from rbl.store.engine import Store
 
-_PLACES = (Path(__file__).parent / "migrations", Path(__file__).parents[2] / "migrations")
+PLACES = (Path(__file__).parent / "migrations", Path(__file__).parents[2] / "migrations")
 _LOCK = 0x72626C  # "rbl": two processes that start at once migrate one after the other (PostgreSQL)
 
 
@@ -36,9 +36,9 @@ def upgrade(store: Store) -> None:
 
 def configuration(connection: Connection) -> Config:
     """Return Alembic's configuration for *connection*, which the caller commits."""
-    place = next((place for place in _PLACES if (place / "env.py").is_file()), None)
+    place = next((place for place in PLACES if (place / "env.py").is_file()), None)
     if place is None:
-        raise ConfigError([f"the migrations are missing: looked in {', '.join(map(str, _PLACES))}"])
+        raise ConfigError([f"the migrations are missing: looked in {', '.join(map(str, PLACES))}"])
     settings = Config()
     settings.set_main_option("script_location", str(place).replace("%", "%%"))
     settings.set_main_option("path_separator", "os")

@@ -1,0 +1,176 @@
+"""A real PostgreSQL for tests: Debian's programs, on a Unix socket, in a folder that goes with it.
+
+As root the server runs as ``nobody``, since it refuses root. ``TEST_PG_URL`` names a server to use
+instead, as a user who may create databases.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from rbl.store import migrate
+from rbl.store.engine import Store
+
+_DEBIAN = Path("/usr/lib/postgresql")
+_START_SECONDS = 60
+# A crash of the machine may take the data: it lives for one test run.
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "16MB",
+    "max_wal_size": "256MB",
+    "max_connections": "100",
+    "log_min_messages": "fatal",
+    "timezone": "Pacific/Apia",  # far from UTC: a time that is read without its zone shows
+}
+
+
+def programs() -> Path:
+    """Return the folder of initdb and postgres, or skip the test and say what to install."""
+    on_path = shutil.which("initdb")
+    places = [Path(on_path).resolve().parent] if on_path else []
+    places += sorted(_DEBIAN.glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
+    for place in places:
+        if (place / "initdb").exists() and (place / "postgres").exists():
+            return place
+    pytest.skip("no PostgreSQL: install the package postgresql, or set TEST_PG_URL")
+
+
+class Server:
+    """A PostgreSQL server of this test process."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://rbl@/postgres?host={folder}"
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            self._user, self._group = nobody.pw_uid, nobody.pw_gid
+        else:
+            self._user, self._group = os.geteuid(), os.getegid()
+        make = ["-D", str(folder / "data"), "-A", "trust", "-U", "rbl", "-E", "UTF8", "--no-locale"]
+        self._run("initdb", *make, "--no-sync").communicate()
+
+    def start(self) -> Self:
+        """Start the server and return when it answers."""
+        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        self._process = self._run(
+            "postgres", "-D", str(self._folder / "data"), "-k", str(self._folder), *settings
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url).close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert time.monotonic() < deadline, "PostgreSQL does not come up"
+                time.sleep(0.02)
+            else:
+                return self
+
+    def stop(self) -> None:
+        """End every session at once and stop the server."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_START_SECONDS)
+            self._process = None
+
+    def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        as_root = os.geteuid() == 0
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [str(self._programs / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                user=self._user if as_root else None,
+                group=self._group if as_root else None,
+                extra_groups=[] if as_root else None,
+                start_new_session=True,  # an interrupt at the keyboard is for the tests, which stop it
+            )
+
+
+@contextmanager
+def own_server() -> Iterator[Server]:
+    """Start a server of one's own, and remove it and its data at the end."""
+    place = programs()
+    # Short, as the path of a Unix socket has 107 octets; pytest's own folders are closed to nobody.
+    with tempfile.TemporaryDirectory(prefix="rbl-pg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        server = Server(place, Path(folder))
+        try:
+            yield server.start()
+        finally:
+            server.stop()
+
+
+@contextmanager
+def running(given: str | None) -> Iterator[str]:
+    """Yield the URL of the server that *given* names, or of one that is started for as long."""
+    if given:
+        yield given
+        return
+    with own_server() as server:
+        yield server.url
+
+
+class Databases:
+    """Makes databases with the program's schema, quickly: copies of one that was migrated."""
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._names = (f"rbl_test_{os.getpid()}_{number}" for number in count())
+        self._made: list[str] = []
+        self._template = self.empty()
+        store = Store(self.url(self._template))
+        migrate.upgrade(store)
+        store.close()
+
+    def empty(self) -> str:
+        """Return the name of a new database without tables."""
+        return self._create("template0")
+
+    def migrated(self) -> str:
+        """Return the name of a new database with the newest schema and nothing in it."""
+        return self._create(self._template)
+
+    def url(self, name: str) -> str:
+        """Return the address of a database as the settings write it."""
+        return make_url(self._server_url).set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected."""
+        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+        self._made.remove(name)
+
+    def close(self) -> None:
+        """Remove every database that was made."""
+        for name in list(self._made):
+            self.drop(name)
+
+    def _create(self, template: str) -> str:
+        name = next(self._names)
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._made.append(name)
+        return name
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(statement.encode())

@@ -1,0 +1,126 @@
+"""Migrations: both databases come to the same schema, whatever state they are in and whoever begins."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import inspect, text
+
+from rbl.errors import ConfigError
+from rbl.store import migrate
+from rbl.store.engine import Store
+from rbl.store.tables import Zone
+from tests.postgresql import Databases
+
+TABLES = set(Zone.metadata.tables) | {"alembic_version"}
+_MIGRATE = """
+import sys
+from rbl.store import migrate
+from rbl.store.engine import Store
+print("ready", flush=True)
+sys.stdin.readline()
+migrate.upgrade(Store(sys.argv[1]))
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/new/rbl.db"
+        return
+    databases: Databases = request.getfixturevalue("databases")
+    name = databases.empty()
+    yield databases.url(name)
+    databases.drop(name)
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Store]:
+    """A database without any table."""
+    store = Store(empty_url)
+    yield store
+    store.close()
+
+
+def tables(store: Store) -> set[str]:
+    """Return the names of the tables there are."""
+    with store.reading() as session:
+        return set(inspect(session.connection()).get_table_names())
+
+
+def downgrade(store: Store) -> None:
+    """Take every migration back."""
+    with store.writing() as session:
+        command.downgrade(migrate.configuration(session.connection()), "base")
+
+
+def test_up_down_and_up_again(empty: Store) -> None:
+    """An empty database gets every table, loses every one when taken back, and gets them again."""
+    migrate.upgrade(empty)
+    first = tables(empty)
+    downgrade(empty)
+    none = tables(empty)
+    migrate.upgrade(empty)
+
+    assert (TABLES, {"alembic_version"}, TABLES) == (first, none, tables(empty))
+
+
+def test_upgrading_twice_changes_nothing(store: Store) -> None:
+    """A database of the newest schema is left as it is."""
+    migrate.upgrade(store)
+
+    assert TABLES == tables(store)
+
+
+def test_models_equal_migrations(store: Store) -> None:
+    """A schema made by migrations is the one that the models describe."""
+    with store.writing() as session:
+        command.check(migrate.configuration(session.connection()))
+
+
+def test_a_newer_database_is_refused(store: Store) -> None:
+    """A database that a newer version has migrated is not touched, and the operator is told what to do."""
+    with store.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ConfigError, match="schema 9999, unknown to this version: upgrade rbl"):
+        migrate.upgrade(store)
+
+
+def test_missing_migrations_are_told(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without its migrations says where it looked."""
+    monkeypatch.setattr(migrate, "PLACES", (tmp_path,))
+
+    with pytest.raises(ConfigError, match=f"the migrations are missing: looked in {tmp_path}"):
+        migrate.upgrade(store)
+
+
+def test_processes_that_start_at_once_migrate_one_after_the_other(empty_url: str) -> None:
+    """Of several processes that find no schema one makes it, and the others find it made."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _MIGRATE, empty_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate()[1] for process in processes]
+    store = Store(empty_url)
+    found = tables(store)
+    store.close()
+
+    assert (["", "", ""], TABLES) == (errors, found)
