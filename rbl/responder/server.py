@@ -76,10 +76,11 @@ class Server:
 
     def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
         """Take no more queries, answer those that have arrived, close; at most *grace* for TCP."""
-        if self._udp is not None:
-            self._udp.stop()
-        if self._tcp is not None:
-            self._tcp.stop(grace)
+        udp, self._udp = self._udp, None
+        tcp, self._tcp = self._tcp, None
+        if udp is not None and tcp is not None:
+            udp.stop()
+            tcp.stop(grace)
 
     def _answer(self, packet: bytes, transport: Transport) -> bytes | None:
         """Return the answer to *packet*; a fault of this program is SERVFAIL and one log line."""

@@ -139,9 +139,7 @@ class TcpServer:
 
 def _client(writer: asyncio.StreamWriter) -> str:
     """Return whom the connections are counted for: an IPv4 address or an IPv6 /64."""
-    peer = writer.get_extra_info("peername")
-    if peer is None:
-        return ""  # gone already
+    peer = writer.get_extra_info("peername") or ("",)  # none where the client is gone already
     host = str(peer[0]).partition("%")[0]
     if ":" in host:
         return str(IPv6Network((host, _SUBSCRIBER_PREFIX), strict=False))

@@ -122,14 +122,15 @@ def _ask_for_destination(bound: socket.socket) -> None:
 def _source(ancillary: _Ancillary) -> _Ancillary:
     """Return the packet information that sends an answer from the address its query came to.
 
+    Nothing else is in *ancillary*, since nothing else was asked for.
     The interface is left to the routing table (0): it may not be the one the query came by.
     """
     answered: _Ancillary = []
     for level, kind, value in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+        if level == socket.IPPROTO_IP:
             _, local, _ = struct.unpack("=I4s4s", value)  # interface, local address, destination
             answered.append((level, kind, struct.pack("=I4s4s", 0, local, bytes(4))))
-        elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+        else:
             destination, _ = struct.unpack("=16sI", value)
             answered.append((level, kind, struct.pack("=16sI", destination, 0)))
     return answered
