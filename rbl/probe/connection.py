@@ -113,6 +113,8 @@ class Connection:
         if source is not None and source.version != target.version:
             return NoConnection(Contact.OUR_FAULT, f"no source address of IPv{target.version} is set")
         loop = asyncio.get_running_loop()
+        if loop.time() >= deadline:
+            return NoConnection(Contact.OUR_FAULT, "the time of the run is over")
         family = AF_INET if target.version == 4 else AF_INET6
         with ExitStack() as until_connected:
             try:
@@ -267,5 +269,5 @@ def _any_certificate() -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     with suppress(ssl.SSLError):  # an OpenSSL built without security levels
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        context.set_ciphers("ALL:@SECLEVEL=0")
     return context
