@@ -110,7 +110,7 @@ class Connection:
         """Return a connection from *source* to the address and port *end*, or why there is none."""
         target, port = end
         transcript.add("note", f"connecting to {target} port {port}")
-        if source is not None and source.version != target.version:
+        if source is None or source.version != target.version:
             return NoConnection(Contact.OUR_FAULT, f"no source address of IPv{target.version} is set")
         loop = asyncio.get_running_loop()
         if loop.time() >= deadline:
@@ -120,8 +120,7 @@ class Connection:
             try:
                 end_socket = until_connected.enter_context(socket(family, SOCK_STREAM))
                 end_socket.settimeout(0)
-                if source is not None:
-                    end_socket.bind((str(source), 0))
+                end_socket.bind((str(source), 0))
                 async with asyncio.timeout_at(min(loop.time() + within.total_seconds(), deadline)):
                     await loop.sock_connect(end_socket, (str(target), port))
                 reader, writer = await asyncio.open_connection(sock=end_socket, limit=_READ_OCTETS)
@@ -151,8 +150,8 @@ class Connection:
 
     async def send_message(self, octets: bytes, within: timedelta) -> tuple[Reply | Ended, datetime | None]:
         """Send dot-stuffed *octets* and return the reply to them, and when the last octet was out."""
-        if self.ended is not None:
-            return self.ended, None
+        if self._buffer.pending:
+            return self.give_up("the server spoke out of turn"), None
         self._transcript.add("us", ".")
         sent: list[datetime] = []
         reply = await self._exchange(octets, "message", within, sent.append)

@@ -108,8 +108,7 @@ class Session:
         """Say QUIT, whatever went before, and close. Without effect on a closed session."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            if connection.ended is None:
-                await self._ask(connection, "QUIT")
+            await self._ask(connection, "QUIT")
             await connection.close(self._probe.command_timeout)
 
     async def _greet(self, connection: Connection) -> Greeting:

@@ -1,7 +1,9 @@
 """Servers with a script, to be tested for open relay."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,6 +21,7 @@ class Do(Enum):
     HANG = "hang"
     DRIP = "drip"  # one octet after another, without end
     START_TLS = "start-tls"
+    HEAR = "hear"  # some octets that are no command, such as those by which TLS begins
 
 
 class Now(bytes):
@@ -57,6 +60,9 @@ class ScriptedServer:
         self.heard.append(heard)
         try:
             for step in script:
+                if step is Do.HEAR:
+                    await reader.read(1)
+                    continue
                 await self._do(step, writer)
                 if isinstance(step, Now):
                     continue
@@ -65,7 +71,7 @@ class ScriptedServer:
                     continue
                 if not (command := await reader.readline()):
                     return
-                heard.append(command.decode("ascii").removesuffix("\r\n"))
+                heard.append(command.decode("latin-1").removesuffix("\r\n"))
         except (OSError, asyncio.IncompleteReadError):
             pass  # the tester went away, or the script said so
         finally:
@@ -91,9 +97,9 @@ class ScriptedServer:
                 writer.write(step)
                 await writer.drain()
             case Do.CLOSE | Do.RESET:
-                if step is Do.CLOSE:
-                    writer.close()
-                    await writer.wait_closed()
+                if step is Do.RESET:  # to close with a linger time of 0 sends RST
+                    end = writer.get_extra_info("socket")
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 raise ConnectionAbortedError
             case Do.HANG:
                 await self._over.wait()

@@ -82,6 +82,7 @@ async def tried(
         ((b"250-x\r\n" * 100,), EnvelopeResult.DROPPED, "too many lines"),
         ((b"354 go on\r\n",), EnvelopeResult.DROPPED, "354 to MAIL is out of step"),
         ((OK, OK, b"250 Ok\r\n", BYE), EnvelopeResult.DROPPED, "250 to DATA is out of step"),
+        ((OK, OK, b"354 go\r\n250 taken\r\n"), EnvelopeResult.DROPPED, "takes what was not sent"),
         ((b"250 Ok\r\n250 Ok\r\n250 Ok\r\n",), EnvelopeResult.DROPPED, "answers before it was asked"),
         (
             (b"250 ok\n", b"250 ok\n", b"354 go\n", b"250 ok\n", b"221 bye\n"),
@@ -369,10 +370,11 @@ TLS_FIRST = b"530 5.7.0 Must issue a STARTTLS command first\r\n"
         ((TLS_FIRST, b"421 bye\r\n"), EnvelopeResult.DEFERRED, "goodbye"),
         ((TLS_FIRST, Do.CLOSE), EnvelopeResult.DROPPED, "closed at STARTTLS"),
         (
-            (TLS_FIRST, Now(b"220 go\r\n"), b"no TLS at all\r\n" * 100),
+            (TLS_FIRST, Now(b"220 go\r\n"), Do.HEAR, b"no TLS at all\r\n" * 100),
             EnvelopeResult.DROPPED,
             "no TLS after 220",
         ),
+        ((TLS_FIRST, Now(b"220 go\r\n"), Do.HEAR, Do.CLOSE), EnvelopeResult.DROPPED, "closed in TLS"),
         ((TLS_FIRST, b"220 go\r\n250 sneaked in\r\n"), EnvelopeResult.DROPPED, "plain text after 220"),
         (
             (TLS_FIRST, Now(b"220 go\r\n"), Do.START_TLS, Do.CLOSE),
@@ -540,6 +542,19 @@ def test_server_that_does_not_close_is_left() -> None:
 
         assert greeting.contact is Contact.GREETED
         assert transcript[-1].text == "connection closed"
+
+    run(story())
+
+
+def test_closing_twice_is_closing_once() -> None:
+    """A session that was closed already is not closed again at its end."""
+
+    async def story() -> None:
+        server = ScriptedServer((*HELLO, BYE))
+        async with server.running(), Session.open(HOST, settings(server.port)) as session:
+            await session.close()
+
+        assert server.heard == [["EHLO tester.example.net", "QUIT"]]
 
     run(story())
 
