@@ -60,6 +60,7 @@ _RESERVED: tuple[tuple[Network, str], ...] = tuple(
     )
 )
 _GLOBAL_UNICAST_6 = IPv6Network("2000::/3")  # the only IPv6 space IANA has given out (RFC 4291 §2.4)
+_NOT_GLOBAL_UNICAST = "not global unicast (RFC 4291)"
 _NIBBLES = frozenset(b"0123456789abcdef")
 
 
@@ -126,8 +127,14 @@ def reserved_reason(network: Network | Address) -> str | None:
         if reserved.version == network.version and reserved.overlaps(network):
             return why
     if isinstance(network, IPv6Network) and not network.subnet_of(_GLOBAL_UNICAST_6):
-        return "not global unicast (RFC 4291)"
+        return _NOT_GLOBAL_UNICAST
     return None
+
+
+def reserved_networks() -> tuple[tuple[Network, str], ...]:
+    """Return every network that ``reserved_reason`` speaks of, with the reason."""
+    others = IPv6Network("::/0").address_exclude(_GLOBAL_UNICAST_6)
+    return (*_RESERVED, *((network, _NOT_GLOBAL_UNICAST) for network in others))
 
 
 def reversed_labels(address: Address) -> tuple[bytes, ...]:

@@ -6,6 +6,7 @@ networks share a few of both, so the index holds their numbers.
 """
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -77,16 +78,28 @@ class Vocabulary:
         self.test_points = self._make_test_points()
         self.test_name = self._make_test_name()
 
+    @classmethod
+    def restored(
+        cls, zone: ZoneFile, causes: Iterable[Cause], combinations: Iterable[tuple[int, ...]]
+    ) -> "Vocabulary":
+        """Return the vocabulary of *zone* that had these *causes* and *combinations*, numbered alike."""
+        vocabulary = cls(zone)
+        for reason, text in causes:
+            vocabulary._add_cause(reason, text)
+        for combination in combinations:
+            number = vocabulary.answer(combination)
+            if len(combination) == 1:
+                vocabulary._single[combination[0]] = number
+        return vocabulary
+
     def cause(self, reason: str, text: str | None) -> int:
         """Return the number of the cause that is *reason* with the listing's own *text*."""
         known = self._causes.get((reason, text))
         if known is not None:
             return known
-        number = len(self.causes)
-        self.causes.append((reason, text))
-        self._causes[reason, text] = number
-        self._reasons.append(self._numbers.setdefault(reason, len(self._numbers)))
-        self._single.append(self.answer((number,)) if reason in self._zone.reasons else NOT_LISTED)
+        number = self._add_cause(reason, text)
+        if reason in self._zone.reasons:
+            self._single[number] = self.answer((number,))
         return number
 
     def reason(self, cause: int) -> int:
@@ -118,6 +131,13 @@ class Vocabulary:
     def answers_by_cause(self) -> Numbers:
         """Return, for every cause, the answer set where it stands alone; 0 for an unknown reason."""
         return np.array(self._single, dtype=np.uint32)
+
+    def _add_cause(self, reason: str, text: str | None) -> int:
+        number = self._causes[reason, text] = len(self.causes)
+        self.causes.append((reason, text))
+        self._reasons.append(self._numbers.setdefault(reason, len(self._numbers)))
+        self._single.append(NOT_LISTED)
+        return number
 
     def _combine(self, causes: tuple[int, ...]) -> AnswerSet:
         named = [self.causes[cause] for cause in causes]

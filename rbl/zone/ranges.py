@@ -132,20 +132,34 @@ class Table:
         return flatten.join(self.family, [self.wide, narrow])
 
     def differing_rows(self, other: "Table") -> tuple[Rows, Rows]:
-        """Return the rows of this table and of *other* in the blocks that the two do not share."""
+        """Return the rows of this table and of *other* that the two do not share, and few they do."""
+        if self is other:
+            return flatten.no_rows(self.family), flatten.no_rows(self.family)
+        blocks = np.arange(BLOCKS)
         if self.base is other.base:
-            numbers = {
-                n
-                for n in self.overlay.keys() | other.overlay.keys()
-                if self.overlay.get(n) is not other.overlay.get(n)
-            }
-            blocks = np.array(sorted(numbers), dtype=np.int64)
-        else:
-            blocks = np.arange(BLOCKS)
+            either = self.overlay.keys() | other.overlay.keys()
+            changed = [n for n in either if self.overlay.get(n) is not other.overlay.get(n)]
+            blocks = np.array(sorted(changed), dtype=np.int64)
         return (
             flatten.join(self.family, [self.wide, self.rows_of(blocks)]),
             flatten.join(self.family, [other.wide, other.rows_of(blocks)]),
         )
+
+    def overlapping(self, first: int, length: int) -> Rows:
+        """Return the rows whose network shares addresses with this one."""
+        begin = first >> (self.family.bits - BLOCK_BITS)
+        blocks = np.arange(begin, begin + (1 << max(BLOCK_BITS - length, 0)))
+        rows = flatten.join(self.family, [self.wide, self.rows_of(blocks)])
+        asked = self.family.from_numbers([first])
+        inside = (rows.length >= length) & (self.family.mask(rows.first, length) == asked)
+        for shorter in np.unique(rows.length[rows.length < length]).tolist():
+            inside |= (rows.length == shorter) & (rows.first == self.family.mask(asked, shorter))
+        return rows.where(inside)
+
+    def wider_than(self, length: int) -> Rows:
+        """Return the rows whose prefix is shorter than *length*."""
+        rows = self.all_rows() if length > BLOCK_BITS else self.wide
+        return rows.where(rows.length < length)
 
     def folded(self) -> "Table":
         """Return the same table with all blocks in its base."""
