@@ -4,6 +4,7 @@ Times are aware UTC, networks and addresses canonical text (readable in any SQL 
 both databases), enumerations their values.
 """
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
@@ -72,6 +73,23 @@ class NetworkText(TypeDecorator[Network]):
         return None if value is None else ip_network(value)
 
 
+class PlainText(TypeDecorator[str]):
+    """Text of any length, in part written by remote hosts.
+
+    PostgreSQL refuses NUL and neither database takes lone surrogates, and a host must not escape its
+    listing by saying them: both become U+FFFD, the replacement character.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return *value* as a database can store it."""
+        del dialect
+        return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -96,7 +114,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 — SQLAlchemy reads a plain class attribute
         datetime: UtcDateTime,
-        str: Text,
+        str: PlainText,
     }
 
 

@@ -1,7 +1,7 @@
 """What a step of a probe run means: the host's event, the end of the run, and what follows from it.
 
-One transaction, with the run's row locked: it looks at what came back, asks the pure functions and
-writes state, listing, journal and audit together. A message that arrives meanwhile waits for the
+One transaction, which begins with ``runs.held``: it looks at what came back, asks the pure functions
+and writes state, listing, journal and audit together. A message that arrives meanwhile waits for the
 lock and then finds the run parked, and wakes it; so none is overlooked.
 """
 
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rbl import lifecycle
-from rbl.errors import Refused
+from rbl.errors import BadInput, Conflict, Refused
 from rbl.lifecycle import Event, Outcome
 from rbl.store import hosts, runs, signal
 from rbl.store.hosts import ZonePolicy
@@ -50,7 +50,7 @@ def end_step(
         Conflict: the run is held by this worker no more; then nothing is changed.
     """
     run = runs.held(session, claim)
-    host = session.get_one(Host, claim.host_id, with_for_update=True)
+    host = session.get_one(Host, claim.host_id)
     act = Act(claim.owner, outcome.why, now)
     run.steps_done += 1
     run.verdict = verdict
@@ -80,7 +80,7 @@ def _follow(session: Session, host: Host, was: State, event: Event, act: Act, po
         case Event.PROVE if host.state is State.PROVEN:
             if not times.approve_listings or _nominated_by_trusted(session, host):
                 _list(session, host, act, policy)
-        case Event.PROVE:
+        case Event.PROVE if was is not State.LISTED:  # else one more message of an earlier test came back
             host.failed_retests += 1
             host.retest_allowed_at = act.at + times.cooldown(host.failed_retests)
             host.periodic_due_at = act.at + times.periodic_retest
@@ -101,7 +101,7 @@ def _list(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
     """Put a proven host into DNS, or tell the operator why that is forbidden."""
     try:
         hosts.happen(session, host, Event.LIST, act, policy)
-    except Refused as refusal:  # raised before anything is written
+    except (Refused, Conflict, BadInput) as refusal:  # exempt, listed by hand; before anything is written
         host.review = refusal.message
 
 

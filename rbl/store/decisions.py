@@ -1,4 +1,4 @@
-"""What operators decide about hosts: approve, reject, close, withdraw."""
+"""What operators decide about hosts: approve, reject, withdraw."""
 
 from sqlalchemy.orm import Session
 

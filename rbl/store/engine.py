@@ -7,31 +7,41 @@ state of the database throughout, and may not write.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError,  # noqa: A004 — no other is meant here: no connection of the pool was free in time
+)
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 
 from rbl.errors import ConfigError, Conflict, Unavailable
 
-_BUSY_TIMEOUT_MS = 30_000  # longer than any transaction of ours; then the caller hears of it
+_BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
 _DIALECTS = ("sqlite", "postgresql")
 
 
 class Store:
     """The database at *url*; hands out transactions. Safe to share between threads.
 
+    *busy_timeout*: how long SQLite waits for another writer's transaction.
+
     Raises:
         ConfigError: *url* is none we can use.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_timeout: timedelta = _BUSY_TIMEOUT) -> None:
         try:
             parsed = make_url(url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise ConfigError([f"database.url: {_without_password(url)} is no database URL"]) from None
         if parsed.get_backend_name() not in _DIALECTS:
             raise ConfigError(
@@ -42,16 +52,22 @@ class Store:
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigError(["database.url: SQLite needs a file: sqlite:///var/rbl.db"])
             _prepare_folder(Path(parsed.database))
-            self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
-            self.reader = _sqlite_engine(url, "BEGIN")
-        else:
-            self.writer = create_engine(url, pool_pre_ping=True)
-            self.reader = create_engine(
-                url,
-                pool_pre_ping=True,
-                isolation_level="REPEATABLE READ",
-                execution_options={"postgresql_readonly": True},
-            )
+        try:
+            if self.is_sqlite:
+                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", busy_timeout)
+                self.reader = _sqlite_engine(url, "BEGIN", busy_timeout)
+            else:
+                self.writer = create_engine(url, pool_pre_ping=True)
+                self.reader = create_engine(
+                    url,
+                    pool_pre_ping=True,
+                    isolation_level="REPEATABLE READ",
+                    execution_options={"postgresql_readonly": True},
+                )
+        except (ArgumentError, ImportError):
+            raise ConfigError(
+                [f"database.url: {parsed.drivername} is not installed: write sqlite or postgresql alone"]
+            ) from None
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -80,12 +96,24 @@ class Store:
         self.reader.dispose()
 
 
+def make_once(session: Session, row: DeclarativeBase) -> bool:
+    """Insert *row* and return True, or False where another transaction made it: then it is visible now."""
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        return False
+    return True
+
+
 @contextmanager
 def _unavailable_when_down() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as fault:
         raise Unavailable(f"the database does not answer: {fault.orig}", code="database") from fault
+    except TimeoutError as fault:
+        raise Unavailable("too many use the database at once: try again", code="database") from fault
     except IntegrityError as fault:
         raise Conflict(
             "somebody else changed the same thing at the same moment: try again", code="concurrent-change"
@@ -107,7 +135,7 @@ def _prepare_folder(file: Path) -> None:
         ) from None
 
 
-def _sqlite_engine(url: str, begin: str) -> Engine:
+def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
     engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -115,7 +143,7 @@ def _sqlite_engine(url: str, begin: str) -> Engine:
         del record
         connection.isolation_level = None  # BEGIN is ours to say, below
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")

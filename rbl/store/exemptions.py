@@ -47,10 +47,11 @@ def add(
     """
     if not (never_list or never_test):
         raise Conflict("an exemption must say never_list, never_test or both", code="empty-exemption")
-    if never_list:
-        _journal(session, network, Change.EXEMPTED, act)
+    zones = _lock_zones(session) if never_list else []
     if _live(session, network) is not None:
         raise Conflict(f"{network} is exempt already: end that exemption first", code="already-exempt")
+    for zone in zones:
+        journal.append(session, zone, Change.EXEMPTED, str(network), act)
     row = Exemption(
         network=network,
         never_list=never_list,
@@ -72,11 +73,12 @@ def end(session: Session, network: Network, act: Act) -> None:
     Raises:
         NotFound: there is none.
     """
+    zones = _lock_zones(session)
     row = _live(session, network)
     if row is None:
         raise NotFound(f"{network} is not exempt", code="not-exempt")
-    if row.never_list:
-        _journal(session, network, Change.UNEXEMPTED, act)
+    for zone in zones if row.never_list else []:
+        journal.append(session, zone, Change.UNEXEMPTED, str(network), act)
     row.ended_at = act.at
     audit.write(session, "unexempt", str(network), act, was=_words(row))
 
@@ -136,10 +138,12 @@ def _live(session: Session, network: Network) -> Exemption | None:
     ).scalar_one_or_none()
 
 
-def _journal(session: Session, network: Network, change: Change, act: Act) -> None:
+def _lock_zones(session: Session) -> Sequence[str]:
     # In order of apex, as everybody who writes to several zones: two such writers cannot deadlock.
-    for zone in session.execute(select(Zone.apex).order_by(Zone.apex)).scalars().all():
-        journal.append(session, zone, change, str(network), act)
+    zones = session.execute(select(Zone.apex).order_by(Zone.apex)).scalars().all()
+    for zone in zones:
+        journal.lock(session, zone)
+    return zones
 
 
 def _words(row: Exemption) -> str:

@@ -3,23 +3,29 @@
 It asks the lifecycle's table, writes the audit, and where the host enters or leaves DNS it starts or
 ends the listing, whose journal entry is part of the same transaction. So a host's state, its listing
 and what DNS shows cannot differ.
+
+Who locks a host and its run locks the host first, then the run, then the zone's head: always in this
+order, so that no two transactions wait for each other.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from typing import TypeVar
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from rbl import lifecycle
 from rbl.errors import NotFound
 from rbl.lifecycle import Event
 from rbl.store import audit, listings
+from rbl.store.engine import make_once
 from rbl.store.tables import Host, ProbeRun
 from rbl.terms import Act, Address, Network, Origin, State
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +128,7 @@ def lock_or_make(session: Session, zone: str, address: Address, event: Event, ac
         created_at=act.at,
         changed_at=act.at,
     )
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:  # another transaction made it since we looked
+    if not make_once(session, row):
         return lock(session, zone, address)
     audit.write(session, event.value, subject(row), act, became=row.state.value)
     return row
@@ -168,7 +171,7 @@ def withdraw(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None
 def unfinished_run(session: Session, host_id: int) -> ProbeRun | None:
     """Return the host's run that is not over yet, locked; there is at most one."""
     query = select(ProbeRun).where(ProbeRun.host_id == host_id, ProbeRun.finished_at.is_(None))
-    return session.execute(query.with_for_update()).scalar_one_or_none()
+    return session.execute(_locking(query)).scalar_one_or_none()
 
 
 def end_run(session: Session, host_id: int, act: Act) -> None:
@@ -226,6 +229,9 @@ def _enter_dns(session: Session, host: Host, act: Act, policy: ZonePolicy) -> No
 
 def _find(session: Session, zone: str, address: Address, *, lock: bool = False) -> Host | None:
     query = select(Host).where(Host.zone == zone, Host.address == address)
-    if lock:
-        query = query.with_for_update()
-    return session.execute(query).scalar_one_or_none()
+    return session.execute(_locking(query) if lock else query).scalar_one_or_none()
+
+
+def _locking(query: Select[_Row]) -> Select[_Row]:
+    """Return *query* with a lock on its rows, read anew where the session has read them before."""
+    return query.with_for_update().execution_options(populate_existing=True)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from rbl.errors import NotFound
 from rbl.store import signal
-from rbl.store.engine import Store
+from rbl.store.engine import Store, make_once
 from rbl.store.tables import Exemption, JournalEntry, Listing, Zone
 from rbl.terms import Act, Change, Entry, Listed
 
@@ -22,10 +22,26 @@ CHANNEL = "rbl_journal"  # of PostgreSQL's LISTEN and NOTIFY
 
 
 def open_zone(session: Session, zone: str, now: datetime) -> None:
-    """Make the head row of *zone* where there is none yet."""
-    if session.get(Zone, zone) is None:
-        session.add(Zone(apex=zone, serial=int(now.timestamp()), created_at=now))
-        session.flush()
+    """Make the head row of *zone* where there is none yet; it begins with the exemptions that hold."""
+    head_row = Zone(apex=zone, serial=int(now.timestamp()), created_at=now)
+    if session.get(Zone, zone) is not None or not make_once(session, head_row):
+        return
+    exempt = select(Exemption).where(Exemption.never_list, Exemption.ended_at.is_(None))
+    for row in session.execute(exempt.order_by(Exemption.id)).scalars().all():
+        append(session, zone, Change.EXEMPTED, str(row.network), Act(row.actor, row.why, now))
+
+
+def lock(session: Session, zone: str) -> None:
+    """Keep every other writer of *zone* waiting until this transaction ends.
+
+    Whoever looks whether something is listed and then writes takes this lock before the look.
+
+    Raises:
+        NotFound: there is no such zone.
+    """
+    query = select(Zone.apex).where(Zone.apex == zone).with_for_update(key_share=True)
+    if session.execute(query).scalar_one_or_none() is None:
+        raise _no_such(zone)
 
 
 def append(
@@ -49,7 +65,7 @@ def append(
         update(Zone).where(Zone.apex == zone).values(serial=following).returning(Zone.serial)
     ).scalar_one_or_none()
     if serial is None:
-        raise NotFound(f"there is no zone {zone}", code="no-such-zone")
+        raise _no_such(zone)
     session.add(
         JournalEntry(
             zone=zone,
@@ -75,7 +91,7 @@ def head(session: Session, zone: str) -> int:
     """
     row = session.get(Zone, zone)
     if row is None:
-        raise NotFound(f"there is no zone {zone}", code="no-such-zone")
+        raise _no_such(zone)
     return row.serial
 
 
@@ -145,6 +161,7 @@ class JournalReader:
 
         Raises:
             Unavailable: the database does not answer.
+            NotFound: there is no such zone.
         """
         with self._store.reading() as session:
             return head(session, zone)
@@ -156,6 +173,10 @@ class JournalReader:
     def close(self) -> None:
         """Let the change signal's connection go."""
         self._signal.close()
+
+
+def _no_such(zone: str) -> NotFound:
+    return NotFound(f"there is no zone {zone}", code="no-such-zone")
 
 
 def _live(zone: str) -> CompoundSelect[*tuple[str, str, str | None, bool]]:

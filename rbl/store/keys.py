@@ -12,6 +12,7 @@ from datetime import datetime
 from ipaddress import ip_network
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rbl.errors import BadInput, Conflict, NotFound, Refused
@@ -106,12 +107,13 @@ def revoke(session: Session, key_id: int, *, actor: str, now: datetime) -> KeyVi
         NotFound: there is no such key.
         Conflict: it is the last admin key, without which nobody could make another.
     """
+    admins = _lock_admins(session)
     row = session.get(ApiKey, key_id, with_for_update=True)
     if row is None:
         raise NotFound(f"there is no key {key_id}", code="no-such-key")
     if row.revoked_at is not None:
         return _view(row)
-    if row.role is Role.ADMIN and _admins(session) == 1:
+    if list(admins) == [key_id]:
         raise Conflict("this is the last admin key: make another one first", code="last-admin")
     row.revoked_at = now
     audit.write(session, "revoke-key", row.name, Act(actor, "revoked", now), was=row.role.value)
@@ -127,14 +129,28 @@ def make_first(session: Session, *, now: datetime) -> str | None:
     """Return a first admin key when there is no key at all yet, otherwise None."""
     if session.execute(select(func.count(ApiKey.id))).scalar_one():
         return None
-    secret, _ = make(session, NewKey("first-admin", Role.ADMIN, Trust.TRUSTED), actor="set-up", now=now)
+    try:
+        with session.begin_nested():
+            secret, _ = make(
+                session, NewKey("first-admin", Role.ADMIN, Trust.TRUSTED), actor="set-up", now=now
+            )
+    except IntegrityError:  # another process that starts at this moment made it, and shows it
+        return None
     return secret
 
 
-def _admins(session: Session) -> int:
-    return session.execute(
-        select(func.count(ApiKey.id)).where(ApiKey.role == Role.ADMIN, ApiKey.revoked_at.is_(None))
-    ).scalar_one()
+def _lock_admins(session: Session) -> Sequence[int]:
+    """Return the ids of the live admin keys; of two revocations at once the second sees the first."""
+    return (
+        session.execute(
+            select(ApiKey.id)
+            .where(ApiKey.role == Role.ADMIN, ApiKey.revoked_at.is_(None))
+            .order_by(ApiKey.id)
+            .with_for_update()
+        )
+        .scalars()
+        .all()
+    )
 
 
 def _digest(secret: str) -> bytes:

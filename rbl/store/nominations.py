@@ -151,9 +151,10 @@ def _same_request(session: Session, new: NewNomination, nominator: Nominator) ->
     """Return what the same idempotency key of the same nominator made before, if anything."""
     if new.idempotency_key is None:
         return None
-    if not 0 < len(new.idempotency_key) <= _LONGEST_IDEMPOTENCY_KEY:
+    fits = 0 < len(new.idempotency_key) <= _LONGEST_IDEMPOTENCY_KEY
+    if not (fits and new.idempotency_key.isprintable()):
         raise BadInput(
-            f"Idempotency-Key must have 1 to {_LONGEST_IDEMPOTENCY_KEY} characters",
+            f"Idempotency-Key must have 1 to {_LONGEST_IDEMPOTENCY_KEY} printable characters",
             code="bad-idempotency-key",
         )
     row = session.execute(

@@ -66,7 +66,8 @@ def keep(session: Session, new: NewReceipt) -> None:
         )
     ).scalar_one_or_none()
     if envelope is not None and new.kind is not None:
-        run = session.get_one(ProbeRun, envelope.run_id, with_for_update=True)
+        run = _lock_run(session, envelope.run_id)
+        session.refresh(envelope)  # another receipt may have come while we waited for the lock
         if envelope.result is not EnvelopeResult.RELAYED:  # proof is not undone by a later bounce
             envelope.result = new.kind
         _wake(session, run, new)
@@ -82,6 +83,14 @@ def keep(session: Session, new: NewReceipt) -> None:
             received_at=new.received_at,
         )
     )
+
+
+def _lock_run(session: Session, run_id: int) -> ProbeRun:
+    """Return the run, its host and itself locked in this order, as everywhere."""
+    run = session.get_one(ProbeRun, run_id)
+    session.get_one(Host, run.host_id, with_for_update=True)
+    session.refresh(run, with_for_update=True)
+    return run
 
 
 def _wake(session: Session, run: ProbeRun, new: NewReceipt) -> None:

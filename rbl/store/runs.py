@@ -112,11 +112,11 @@ def claim(
         .where(_is_due(now), Host.zone.in_(policies), true() if may_connect else ProbeRun.woken)
         .order_by(ProbeRun.due_at, ProbeRun.id)
         .limit(1)
-        .with_for_update(skip_locked=True, of=ProbeRun)
+        .with_for_update(skip_locked=True, of=[ProbeRun, Host])  # waits for nobody while it holds one
     ).scalar_one_or_none()
     if run is None:
         return None
-    host = session.get_one(Host, run.host_id, with_for_update=True)
+    host = session.get_one(Host, run.host_id)
     run.lease_owner = owner
     run.lease_until = now + lease
     run.attempt += 1
@@ -141,9 +141,11 @@ def claim(
 
 
 def next_due(session: Session) -> datetime | None:
-    """Return when the next run becomes due, or None where none is unfinished."""
+    """Return when the next run is due, or the lease on it over; None where all are finished."""
     return session.execute(
-        select(func.min(ProbeRun.due_at)).where(ProbeRun.finished_at.is_(None))
+        select(func.min(func.coalesce(ProbeRun.lease_until, ProbeRun.due_at))).where(
+            ProbeRun.finished_at.is_(None)
+        )
     ).scalar_one()
 
 
@@ -162,21 +164,29 @@ def renew(session: Session, claim: Claim, now: datetime, lease: timedelta) -> No
     """Hold the run for another *lease*.
 
     Raises:
-        Conflict: the lease ran out and another worker has the run, or it was ended.
+        Conflict: the lease ran out, or the run was ended.
     """
-    held(session, claim).lease_until = now + lease
+    run = held(session, claim)
+    if run.lease_until is None or run.lease_until <= now:  # a neighbour may be under test since then
+        raise _lost(claim)
+    run.lease_until = now + lease
 
 
 def held(session: Session, claim: Claim) -> ProbeRun:
-    """Return the claimed run's row, locked until the commit.
+    """Return the claimed run's row, locked until the commit together with its host.
 
     Raises:
         Conflict: the lease ran out and another worker has the run, or it was ended.
     """
+    session.get_one(Host, claim.host_id, with_for_update=True)
     run = session.get_one(ProbeRun, claim.run_id, with_for_update=True)
     if (run.lease_owner, run.attempt) != (claim.owner, claim.attempt) or run.finished_at is not None:
-        raise Conflict(f"run {claim.run_id} is not this worker's any more", code="lease-lost")
+        raise _lost(claim)
     return run
+
+
+def _lost(claim: Claim) -> Conflict:
+    return Conflict(f"run {claim.run_id} is not this worker's any more", code="lease-lost")
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

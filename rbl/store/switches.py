@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rbl.store import audit
+from rbl.store.engine import make_once
 from rbl.store.tables import Switch
 from rbl.terms import Act
 
@@ -15,7 +16,7 @@ PROBING = "probing"  # off: no probe goes out, from any machine; what comes back
 def set_up(session: Session, now: datetime) -> None:
     """Make the switches that are missing, in their first position: on."""
     if session.get(Switch, PROBING) is None:
-        session.add(Switch(name=PROBING, on=True, changed_at=now, actor="set-up"))
+        make_once(session, Switch(name=PROBING, on=True, changed_at=now, actor="set-up"))
 
 
 def is_on(session: Session, name: str) -> bool:
