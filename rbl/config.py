@@ -107,83 +107,98 @@ Several = Annotated[tuple[_T, ...], BeforeValidator(_several)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
 
 
 class Database(_Section):
     """Where nominations, listings and the journal are kept."""
 
-    # sqlite:///path, or postgresql://user@host/name
     url: str = "sqlite:///var/rbl.db"
+    """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
 class Dns(_Section):
     """The DNS server."""
 
     listen: Several[ListenAt] = (Listen("127.0.0.1", 5300),)
-    # What version.bind and id.server say in class CHAOS; empty: refused.
+    """Addresses and ports for UDP and TCP. The world asks port 53."""
     version: str = "rbl"
+    """What version.bind says in class CHAOS; empty: refused."""
     server_id: str = ""
-    # A change of more than this share of a list at once is refused until forced.
+    """What id.server and NSID say: which of several servers this is; empty: refused."""
     max_change_share: float = Field(default=0.3, gt=0, le=1)
-    # Largest answer sent over UDP. 1232 octets: DNS Flag Day 2020.
+    """A change of more than this share of a list at once is held back until it is forced."""
     max_udp_octets: int = Field(default=1232, ge=512, le=4096)
+    """The largest answer sent over UDP. 1232 octets: DNS Flag Day 2020."""
 
 
 class Web(_Section):
     """The public pages and the API."""
 
     listen: ListenAt = Listen("127.0.0.1", 8080)
-    # What people and bounce messages are told; no slash at the end.
+    """Address and port for HTTP; a proxy in front of it does TLS."""
     public_url: str = "http://127.0.0.1:8080"
-    # Proxies whose X-Forwarded-For is believed.
+    """What people and bounce messages are told; no slash at the end."""
     trusted_proxies: Several[Network] = ()
-    # How to reach a person. RFC 6471 §2.2.2: must work although the sender is listed.
+    """Proxies whose X-Forwarded-For header is believed."""
     contact: str = "postmaster@localhost"
+    """How to reach a person; must work for senders who are listed (RFC 6471 §2.2.2)."""
 
 
 class Collector(_Section):
     """The SMTP server that our test messages come back to."""
 
     listen: ListenAt = Listen("127.0.0.1", 2525)
-    # The domain of the test recipients. Its MX must be this collector and nothing else.
+    """Address and port for SMTP. The world sends to port 25."""
     domain: Hostname = "relaytest.localhost"
-    # Far above any bounce of a 4 KiB test message.
+    """The domain of the test recipients. Its MX must be this collector and nothing else."""
     max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)
+    """The largest message taken: far above any bounce of a 4 KiB test message."""
 
 
 class Probe(_Section):
     """The relay tester. Off until it has an identity and is told that testing is wanted."""
 
     enabled: bool = False
-    # "I have read docs/probing.md and answer for the tests this machine makes."
+    """Whether tests go out at all."""
     acknowledge: bool = False
-    # EHLO name: must resolve to source_address and back.
+    """Say true once you have read docs/probing.md: you answer for the tests this machine makes."""
     ehlo_name: Hostname | None = None
-    # An address read by people; in every test message.
+    """The tester's host name; must resolve to source_address and back."""
     contact: str | None = None
+    """A mail address read by people; it stands in every test message."""
     source_address: Address | None = None
-    # A second source network: tells a host that blocks our tester from one that is down.
+    """The address that tests come from."""
     second_source_address: Address | None = None
-    # Domain of the test senders; by default the collector's.
+    """A second source network: tells a host that blocks our tester from one that is down."""
     sender_domain: Hostname | None = None
+    """The domain of the test senders; by default the collector's."""
     port: int = Field(default=25, ge=1, le=65535)
-    # Reserved space that may be tested all the same: for test networks only.
+    """The port that is tested; any but 25 is for test networks."""
     allow_reserved: Several[Network] = ()
+    """Reserved space that may be tested all the same: for test networks only."""
     concurrency: int = Field(default=16, ge=1, le=1000)
+    """Hosts tested at once by one worker."""
     connect_timeout: Duration = timedelta(seconds=30)
+    """For the TCP connection."""
     banner_timeout: Duration = timedelta(seconds=60)
+    """For the greeting; servers that delay it against spammers take up to 30 seconds."""
     command_timeout: Duration = timedelta(seconds=60)
+    """For the reply to one command."""
     data_timeout: Duration = timedelta(seconds=120)
+    """For the reply to a message."""
     run_timeout: Duration = timedelta(minutes=10)
-    # Politeness between two commands.
+    """For one step of a test with all its sessions."""
     command_delay: Duration = timedelta(seconds=0.5)
-    # Envelopes in one session: Exim ends a session after ten commands that send no mail.
+    """The pause between two commands."""
     envelopes_per_session: int = Field(default=8, ge=1, le=25)
-    # Messages sent before waiting for returns.
+    """Envelopes in one session: Exim ends a session after ten commands that send no mail."""
     messages_per_step: int = Field(default=5, ge=1, le=25)
-    # How long a worker may be silent before another takes over its run.
+    """Messages sent before waiting for returns."""
     lease: Duration = timedelta(minutes=2)
+    """How long a worker may be silent before another takes over its run."""
 
     @model_validator(mode="after")
     def _identified(self) -> Self:
@@ -205,43 +220,57 @@ class Lists(_Section):
     """The policy of listing and delisting; shown to the public (RFC 6471 §2.1)."""
 
     approve_listings: bool = False
+    """Whether a proven relay waits for an operator, unless a trusted nominator named it."""
     max_evidence_age: Duration = timedelta(days=7)
+    """How old a spam may be when it is handed in."""
     max_evidence_octets: int = Field(default=256 * 1024, ge=1024, le=16 * 1024 * 1024)
+    """How large a spam may be when it is handed in."""
     first_wait: Duration = timedelta(minutes=5)
+    """How long a step of a test waits for its messages before the next forms are tried."""
     return_window: Duration = timedelta(hours=72)
+    """How long a message may take to come back: what mail servers keep in their queues."""
     retries: Several[Duration] = (
         timedelta(minutes=15),
         timedelta(hours=1),
         timedelta(hours=4),
         timedelta(hours=24),
     )
+    """After how long an inconclusive test is tried again, each time; then it is given up."""
     retest_cooldown: Duration = timedelta(hours=1)
+    """After a failed retest the next may be asked for so much later; doubled each time."""
     retest_cooldown_limit: Duration = timedelta(days=7)
+    """The longest such wait."""
     periodic_retest: Duration = timedelta(days=90)
+    """The age at which a listing is tested again without being asked (RFC 6471 §2.2.1)."""
     follow_up: Duration = timedelta(hours=24)
+    """How long after a delisting the host is looked at once more."""
     unreachable_delists_after: Duration = timedelta(hours=24)
+    """A listed host that has not answered for so long is delisted."""
 
 
 class Log(_Section):
     """Log lines, one for each event."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written; queries only at debug."""
 
 
 class Client(_Section):
     """What `rbl nominate` talks to."""
 
     server: str = "http://127.0.0.1:8080"
+    """The list's URL."""
     api_key: str = Field(default="", repr=False)
+    """A nominator's key."""
 
 
 class Settings(_Section):
     """All settings of one process."""
 
-    # Zone files: what is a list, its apex, codes and texts.
     zones: Several[Path] = (Path("zones/relays.example.toml"),)
-    # For the index on disk, and what else is not in the database.
+    """Zone files: what is a list, its apex, codes and texts."""
     data_dir: Path = Path("var")
+    """For the index on disk, and what else is not in the database."""
     database: Database = Database()
     dns: Dns = Dns()
     web: Web = Web()

@@ -1,0 +1,259 @@
+"""``rbl serve`` in a process of its own, with settings for a demonstration, and its three clients.
+
+Everything is in a temporary folder and on loopback, on ports that the system chooses.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx2
+from dns import message as dns_message
+from dns import query as dns_query
+from dns import rcode as dns_rcode
+
+from rbl.addresses import parse_address, reversed_labels
+from rbl.config import Listen
+from rbl.errors import Unavailable
+
+APEX = "relays.example"
+_RELAY = "127.0.0.66"
+_TESTER = "127.0.0.10"
+_COLLECTOR_DOMAIN = "relaytest.example"
+_TIMEOUT_SECONDS = 10
+_PATIENCE_SECONDS = 30  # for a state that takes a second or two
+_PAUSE_SECONDS = 0.05
+
+_ZONE = """\
+apex = "relays.example"
+url = "{web}/a/{{address}}"
+ttl_seconds = 1
+
+[soa]
+mname = "ns1.example"
+rname = "hostmaster@example.org"
+minimum_seconds = 1
+
+[ns]
+names = ["ns1.example"]
+
+[reasons.open-relay]
+title = "Open relay"
+addresses = ["127.0.0.2"]
+text = "Open relay, see {{url}}"
+
+[limits]
+list_reserved = true  # the demonstration's relay is on loopback
+"""
+
+
+@dataclass(slots=True, eq=False)
+class DemoServer:
+    """A running ``rbl serve``: where it listens, and how its clients see it."""
+
+    dns: Listen
+    web: str
+    collector: Listen
+    admin_key: str
+    collector_domain: str = _COLLECTOR_DOMAIN
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, folder: Path, relay_port: int) -> "AsyncIterator[Self]":
+        """Start the program in *folder*, with *relay_port* as the port that it tests; stop it at the end.
+
+        Raises:
+            Unavailable: it does not start; its own words are in the message.
+        """
+        web = _free_port()
+        zone = folder / "relays.toml"
+        zone.write_text(_ZONE.format(web=f"http://127.0.0.1:{web}"), encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "rbl",
+            "serve",
+            env=_environment(folder, zone, web, relay_port),
+            stdout=subprocess.PIPE,
+            stderr=(folder / "log").open("wb"),
+        )
+        try:
+            yield await cls._ready(process, folder / "log", web)
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+    @classmethod
+    async def _ready(cls, process: asyncio.subprocess.Process, log: Path, web: int) -> Self:
+        assert process.stdout is not None
+        said = ""
+        while "\nready\n" not in said:
+            line = await asyncio.wait_for(process.stdout.readline(), _PATIENCE_SECONDS)
+            if not line:
+                raise Unavailable(f"rbl serve did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
+            said += line.decode()
+        found = re.search(
+            r"dns +(?P<dns>\S+).*collector +(?P<smtp>\S+).*key[^:]*: (?P<key>\S+)", said, re.DOTALL
+        )
+        assert found is not None, "rbl serve says where it listens"
+        dns_host, smtp_host = found["dns"].rpartition(":"), found["smtp"].rpartition(":")
+        return cls(
+            dns=Listen(dns_host[0], int(dns_host[2])),
+            web=f"http://127.0.0.1:{web}",
+            collector=Listen(smtp_host[0], int(smtp_host[2])),
+            admin_key=found["key"],
+        )
+
+    def nominate(self, message: bytes) -> Mapping[str, object]:
+        """Nominate as the ISP's postmaster: make a key that trusts the ISP's own MX, and use it."""
+        made = self._post(
+            "/v1/keys",
+            json={
+                "name": "postmaster of isp.example",
+                "role": "nominator",
+                "trust": "trusted",
+                "mx_names": ["mx.isp.example"],
+            },
+            key=self.admin_key,
+        )
+        return self._post(
+            "/v1/nominations",
+            content=message,
+            headers={"Content-Type": "message/rfc822"},
+            key=str(made["key"]),
+        )
+
+    def ask_retest(self) -> Mapping[str, object]:
+        """Ask for a retest, as anybody may."""
+        return self._post(f"/v1/addresses/{_RELAY}/retests")
+
+    def story(self) -> Mapping[str, object]:
+        """Return what the API tells about the relay."""
+        answer = httpx2.get(f"{self.web}/v1/addresses/{_RELAY}", timeout=_TIMEOUT_SECONDS)
+        answer.raise_for_status()
+        told: Mapping[str, object] = answer.json()
+        return told
+
+    async def until(self, state: str) -> None:
+        """Wait until the relay is in *state*.
+
+        Raises:
+            Unavailable: it is not within half a minute.
+        """
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        while (told := await asyncio.to_thread(self.story))["state"] != state:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"{_RELAY} is still {told['state']}, and should be {state}")
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def txt(self, address: str) -> str | None:
+        """Return the text of the listing of *address*, or None where it is not listed."""
+        found = self._ask(address, "TXT")
+        texts = [record.to_text().strip('"') for rrset in found.answer for record in rrset]
+        return texts[0] if texts else None
+
+    def answers(self) -> list[str]:
+        """Return what DNS says about the relay: ``dig``'s own words where it is installed."""
+        return [self._answer(rtype) for rtype in ("A", "TXT")]
+
+    def _answer(self, rtype: str) -> str:
+        name = _owner_name(_RELAY)
+        dig = shutil.which("dig")
+        if dig is None:
+            reply = self._ask(_RELAY, rtype)
+            records = "; ".join(record.to_text() for rrset in reply.answer for record in rrset)
+            return f"{name} {rtype:3} → {records or dns_rcode.to_text(reply.rcode())}"
+        command = ["dig", f"@{self.dns.host}", "-p", str(self.dns.port), name, rtype]
+        said = subprocess.run(  # noqa: S603 — our own words, no shell
+            [dig, *command[1:], "+noall", "+answer", "+comments"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        records = "; ".join(
+            " ".join(line.split()[3:]) for line in said.splitlines() if line and not line.startswith(";")
+        )
+        status = re.search(r"status: (\w+)", said)
+        return f"$ {' '.join(command)} → {records or (status[1] if status else 'no answer')}"
+
+    def proof(self) -> list[str]:
+        """Return the lines of the test that relayed: the envelope, and the word that took the message."""
+        transcript = httpx2.get(
+            f"{self.web}/v1/addresses/{_RELAY}/transcript", timeout=_TIMEOUT_SECONDS
+        ).json()
+        lines = [f"{line['side']}: {line['text']}" for line in transcript["lines"]]
+        return [line for line in lines if re.search(r"MAIL FROM|RCPT TO|queued|came back", line)][:6]
+
+    def _ask(self, address: str, rtype: str) -> dns_message.Message:
+        query = dns_message.make_query(_owner_name(address), rtype)
+        return dns_query.udp(query, self.dns.host, _TIMEOUT_SECONDS, self.dns.port)
+
+    def _post(
+        self,
+        path: str,
+        *,
+        key: str | None = None,
+        json: object = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Mapping[str, object]:
+        sent = dict(headers or {})
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        answer = httpx2.post(
+            self.web + path, json=json, content=content, headers=sent, timeout=_TIMEOUT_SECONDS
+        )
+        told: Mapping[str, object] = answer.json()
+        if not answer.is_success:
+            raise Unavailable(f"{path}: {told.get('detail', told)}")
+        return told
+
+
+def _environment(folder: Path, zone: Path, web: int, relay_port: int) -> dict[str, str]:
+    """Return the settings of the demonstration as environment variables; no file of the user counts."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RBL_")}
+    settings = folder / "rbl.toml"
+    settings.touch()
+    return own | {
+        "RBL_CONFIG": str(settings),
+        "RBL_ZONES": str(zone),
+        "RBL_DATA_DIR": str(folder),
+        "RBL_DATABASE__URL": f"sqlite:///{folder}/rbl.db",
+        "RBL_DNS__LISTEN": "127.0.0.1:0",
+        "RBL_WEB__LISTEN": f"127.0.0.1:{web}",
+        "RBL_WEB__PUBLIC_URL": f"http://127.0.0.1:{web}",
+        "RBL_COLLECTOR__LISTEN": f"{_TESTER}:0",
+        "RBL_COLLECTOR__DOMAIN": _COLLECTOR_DOMAIN,
+        "RBL_PROBE__ENABLED": "true",
+        "RBL_PROBE__ACKNOWLEDGE": "true",
+        "RBL_PROBE__EHLO_NAME": "tester.relaytest.example",
+        "RBL_PROBE__CONTACT": "postmaster@relaytest.example",
+        "RBL_PROBE__SOURCE_ADDRESS": _TESTER,
+        "RBL_PROBE__PORT": str(relay_port),
+        "RBL_PROBE__ALLOW_RESERVED": "127.0.0.0/8",
+        "RBL_PROBE__COMMAND_DELAY": "0",
+        "RBL_LISTS__FIRST_WAIT": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _owner_name(address: str) -> str:
+    return b".".join(reversed_labels(parse_address(address))).decode() + f".{APEX}"
+
+
+def _free_port() -> int:
+    """Return a port that was free a moment ago: the pages' address is in the zone file before they run."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,227 @@
+"""The parts of the program, built from the settings and joined: what runs under ``rbl serve``.
+
+Each part is a context manager that starts it, yields the words that say where it listens, and stops
+it. Parts know nothing of each other: what one needs of another is handed over here.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from rbl import lifecycle
+from rbl.cli.opening import now
+from rbl.config import Listen, Settings
+from rbl.errors import ConfigError
+from rbl.mail import collector as mail_collector
+from rbl.mail import evidence, redact, returns
+from rbl.mail.collector import Received
+from rbl.probe import advice
+from rbl.probe.worker import Worker
+from rbl.responder.answer import answer
+from rbl.responder.catalogue import Catalogue
+from rbl.responder.counters import Counters
+from rbl.responder.follower import Follower
+from rbl.responder.server import Server
+from rbl.store import secrets
+from rbl.store.engine import Store
+from rbl.store.hosts import ZonePolicy
+from rbl.store.journal import JournalReader
+from rbl.terms import Evidence, Nominator
+from rbl.web.app import create_app
+from rbl.web.parts import Parts as WebParts
+from rbl.zone import zonefile
+from rbl.zone.zonefile import ZoneFile
+
+# How long a page that is being sent, or an event stream, may hold up the end.
+_WEB_GRACE_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What several parts share."""
+
+    settings: Settings
+    store: Store
+    zones: Mapping[str, ZoneFile]  # by apex
+    policies: Mapping[str, ZonePolicy]  # by apex, the first is the default list
+    mark_key: bytes  # signs our test messages
+    registry: CollectorRegistry
+    catalogue: Catalogue
+
+
+def build(settings: Settings, store: Store) -> Built:
+    """Return what the parts are built from.
+
+    Raises:
+        ConfigError: a zone file is wrong, or two have one apex.
+    """
+    zones: dict[str, ZoneFile] = {}
+    for path in settings.zones:
+        zone = zonefile.read(path)
+        if zone.apex_text in zones:
+            raise ConfigError([f"zones: {path} has the apex {zone.apex_text} of another zone file"])
+        zones[zone.apex_text] = zone
+    if not zones:
+        raise ConfigError(["zones: name at least one zone file"])
+    with store.writing() as session:
+        mark_key = secrets.get_or_make(session, secrets.PROBE_MARK)
+    return Built(
+        settings=settings,
+        store=store,
+        zones=zones,
+        policies={apex: policy_of(settings, zone) for apex, zone in zones.items()},
+        mark_key=mark_key,
+        registry=CollectorRegistry(),
+        catalogue=Catalogue(zones.values()),
+    )
+
+
+def policy_of(settings: Settings, zone: ZoneFile) -> ZonePolicy:
+    """Return the policy of *zone*: its first reason is what a proven relay is listed for."""
+    lists = settings.lists
+    times = lifecycle.Policy(
+        approve_listings=lists.approve_listings,
+        first_wait=lists.first_wait,
+        return_window=lists.return_window,
+        retries=lists.retries,
+        retest_cooldown=lists.retest_cooldown,
+        retest_cooldown_limit=lists.retest_cooldown_limit,
+        periodic_retest=lists.periodic_retest,
+        follow_up=lists.follow_up,
+        unreachable_delists_after=lists.unreachable_delists_after,
+    )
+    return ZonePolicy(zone.apex_text, zone.first_reason.name, times, settings.probe.allow_reserved)
+
+
+@asynccontextmanager
+async def dns(built: Built) -> AsyncIterator[str]:
+    """Answer DNS and follow the journal."""
+    settings = built.settings
+    counters = Counters(built.registry)
+    reader = JournalReader(built.store)
+    follower = Follower(
+        reader,
+        built.catalogue,
+        built.zones.values(),
+        settings.data_dir,
+        counters,
+        max_change_share=settings.dns.max_change_share,
+    )
+    server = Server(
+        settings.dns.listen,
+        lambda packet, transport: answer(packet, built.catalogue, transport, settings.dns),
+        counters,
+    )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    follower.start()
+    try:
+        server.start()
+        yield f"{' '.join(map(str, server.bound))} (UDP and TCP)"
+    finally:
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(follower.stop)
+        reader.close()
+
+
+@asynccontextmanager
+async def collector(built: Built) -> AsyncIterator[str]:
+    """Take messages for our tokens."""
+    settings = built.settings.collector
+
+    def deliver(received: Received) -> None:
+        returns.keep(built.store, built.mark_key, arrivals_of(received))
+
+    sink = mail_collector.Collector(settings, deliver)
+    await sink.start()
+    try:
+        yield f"{sink.bound} for {settings.domain}"
+    finally:
+        await sink.stop()
+
+
+@asynccontextmanager
+async def worker(built: Built) -> AsyncIterator[str]:
+    """Test hosts, judge what came back, end what has expired."""
+    settings = built.settings
+    work = Worker(built.store, built.policies, settings, built.mark_key, owner=worker_name(), clock=now)
+    task = asyncio.create_task(work.run())
+    try:
+        yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
+    finally:
+        work.stop()
+        await task
+
+
+@asynccontextmanager
+async def web(built: Built) -> AsyncIterator[str]:
+    """Serve pages and the API."""
+    settings = built.settings
+    listener = _listener(settings.web.listen)
+    app = create_app(web_parts(built))
+    server = _Uvicorn(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.web.trusted_proxies),
+            forwarded_allow_ips=[str(network) for network in settings.web.trusted_proxies],
+            timeout_graceful_shutdown=_WEB_GRACE_SECONDS,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://{Listen(*listener.getsockname()[:2])} as {settings.web.public_url}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+def web_parts(built: Built) -> WebParts:
+    """Return what the web part needs of the others."""
+    lists = built.settings.lists
+
+    def read_evidence(raw: bytes, nominator: Nominator, at: datetime) -> Evidence:
+        return evidence.read(
+            raw, nominator, at, max_age=lists.max_evidence_age, max_octets=lists.max_evidence_octets
+        )
+
+    return WebParts(
+        store=built.store,
+        settings=built.settings,
+        policies=built.policies,
+        zone_files=built.zones,
+        read_evidence=read_evidence,
+        published=redact.published,
+        advice=lambda platform: advice.advice(platform) if platform else None,
+        ready=lambda: {"dns": built.catalogue.ready()},
+        now=now,
+        registry=built.registry,
+    )
+
+
+def worker_name() -> str:
+    """Return a name for this process that no other worker has: host and process number."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handlers: ``rbl serve`` has its own for all parts."""
+
+    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+def _listener(listen: Listen) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        return socket.create_server(listen, family=family, backlog=1024)
+    except OSError as fault:
+        raise ConfigError([f"web.listen: cannot listen on {listen}: {fault.strerror}"]) from None
