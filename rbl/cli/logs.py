@@ -17,6 +17,7 @@ def set_up(log: Log) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
+        _escape_controls,
     ]
     structlog.configure(
         processors=[
@@ -34,7 +35,9 @@ def set_up(log: Log) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], drop_missing=True),
+                structlog.processors.LogfmtRenderer(
+                    key_order=["at", "level", "event"], drop_missing=True, bool_as_flag=False
+                ),
             ],
         )
     )
@@ -43,3 +46,14 @@ def set_up(log: Log) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _escape_controls(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Escape control characters: values come from remote hosts, and a log is read in a terminal."""
+    del logger, method
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value)
+    return event

@@ -136,7 +136,7 @@ async def collector(built: Built) -> AsyncIterator[str]:
     settings = built.settings.collector
 
     def deliver(received: Received) -> None:
-        returns.keep(built.store, built.mark_key, arrivals_of(received))
+        returns.keep(built.store, built.mark_key, received)
 
     sink = mail_collector.Collector(settings, deliver)
     await sink.start()

@@ -1,0 +1,64 @@
+"""Running the command line inside the test's process, with settings of its own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rbl.cli import main
+
+ZONE = """\
+apex = "relays.example"
+url = "http://127.0.0.1:8080/a/{address}"
+
+[soa]
+mname = "ns1.example"
+rname = "hostmaster@example.org"
+
+[ns]
+names = ["ns1.example"]
+
+[reasons.open-relay]
+title = "Open relay"
+addresses = ["127.0.0.2"]
+text = "Open relay, see {url}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def zone_file(tmp_path: Path) -> Path:
+    """A small zone file without faults."""
+    file = tmp_path / "zone.toml"
+    file.write_text(ZONE, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def rbl(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zone_file: Path, tmp_path: Path
+) -> Callable[..., Ran]:
+    """Run ``rbl`` with the arguments given, on a database and a folder of this test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RBL_ZONES", str(zone_file))
+    monkeypatch.setenv("RBL_DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.setenv("RBL_DATABASE__URL", f"sqlite:///{tmp_path}/rbl.db")
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr("sys.argv", ["rbl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        status = ended.value.code
+        return Ran(status if isinstance(status, int) else 0, said.out, said.err)
+
+    return run
