@@ -45,8 +45,8 @@ class Table:
         self._known: list[str] = []
 
     def place(self, key: str) -> str:
-        """Return the place of *key* for a fault."""
-        return f"{self._place}.{key}" if self._place else key
+        """Return the place of *key*, or of the table itself for an empty one."""
+        return ".".join(part for part in (self._place, key) if part)
 
     def fault(self, key: str, sentence: str) -> None:
         """Note what is wrong with the value of *key*."""

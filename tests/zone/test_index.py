@@ -1,18 +1,20 @@
 """The zone index, held against a model that looks at every listing for every question."""
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbl.addresses import parse_network
+from rbl.errors import Conflict
 from rbl.terms import Address, Change, Entry, Listed, Network
 from rbl.zone import index
 from rbl.zone.index import AnswerSet, Index
-from rbl.zone.zonefile import ZoneFile
+from rbl.zone.zonefile import Kind, Reason, ZoneFile
 
 ZoneWith = Callable[..., ZoneFile]
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -172,7 +174,7 @@ def test_apply_answers_what_compiling_answers(
     compiled = index.compile_index(zone, len(entries), live)
     followed = index.compile_index(zone, 0, [])
     bounds = [0, *sorted(cuts), len(entries)]
-    for begin, end in pairwise(bounds):
+    for begin, end in itertools.pairwise(bounds):
         followed = followed.apply(entries[begin:end])
     at = edges(live_after([*entries, *(entry(0, Change.LISTED, e.subject) for e in entries)]))
 
@@ -200,3 +202,338 @@ def test_has_below_agrees_with_a_scan(zone: ZoneFile, entries: list[Entry], aske
         inside += [address for address in forms if address in network]
 
     assert any(find_by_scan(zone, live, address) for address in inside) == compiled.has_below(network)
+
+
+# --- by example ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "values", "reason"),
+    [
+        ("203.0.113.9", ["127.0.0.2"], "the most specific network wins"),
+        ("203.0.113.8", ["127.0.0.3"], "the wider one answers beside it"),
+        ("203.0.114.0", [], "just after the end of a network"),
+        ("8.8.8.8", [], "an exemption inside a listing"),
+        ("8.8.4.4", [], "a listing inside an exemption is hidden too"),
+        ("8.9.0.0", ["127.0.0.3"], "just after an exemption the listing goes on"),
+        ("9.9.9.9", ["127.0.0.2", "127.0.0.3"], "two reasons at one network both answer"),
+        ("::ffff:203.0.113.9", ["127.0.0.2"], "an IPv4-mapped address is the IPv4 address"),
+        ("2002:cb00:7109::1", ["127.0.0.2"], "so is a 6to4 address"),
+        ("2001:4860:0:1::", ["127.0.0.2"], "IPv6"),
+        ("2001:4861::", [], "just after an IPv6 network"),
+        ("127.0.0.2", ["127.0.0.2"], "RFC 5782 §5"),
+        ("127.0.0.3", ["127.0.0.3"], "RFC 5782 §5: a test point for each value"),
+        ("::ffff:7f00:2", ["127.0.0.2"], "RFC 5782 §5"),
+        ("127.0.0.1", [], "RFC 5782 §5"),
+        ("::ffff:7f00:1", [], "RFC 5782 §5"),
+        ("127.0.0.4", [], "no reason has this value"),
+    ],
+)
+def test_find_address(zone: ZoneFile, address: str, values: list[str], reason: str) -> None:
+    """Each address answers by the most specific listing around it, unless it is exempt."""
+    compiled = index.compile_index(
+        zone,
+        1,
+        [
+            listing("203.0.113.9/32"),
+            listing("203.0.113.0/24", "multihop"),
+            listing("8.0.0.0/8", "multihop"),
+            exemption("8.8.0.0/16"),
+            listing("8.8.4.4/32"),
+            listing("9.9.9.9/32", "multihop"),
+            listing("9.9.9.9/32", "open-relay"),
+            listing("2001:4860::/32"),
+        ],
+    )
+    answer = compiled.find_address(ip_address(address))
+
+    assert values == [str(value) for value in answer.values] if answer else values == [], reason
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"),
+    [
+        ("127.0.0.0/8", "an exemption around the test points"),
+        ("0.0.0.0/0", "an exemption of everything"),
+        ("127.0.0.2/32", "an exemption of the test point itself"),
+    ],
+)
+def test_test_points_cannot_be_switched_off(zone: ZoneFile, subject: str, reason: str) -> None:
+    """The test points are listed whatever is exempt (RFC 5782 §5)."""
+    compiled = index.compile_index(zone, 1, [exemption(subject)])
+
+    assert compiled.find_address(ip_address("127.0.0.2")) is not None, reason
+
+
+def test_the_first_test_point_answers_with_the_first_reason(zone_with: ZoneWith) -> None:
+    """Where no reason has 127.0.0.2, it answers with the values of the first reason."""
+    value = IPv4Address("127.0.0.7")
+    zone = zone_with(reasons=(Reason("other", (value,), "Other", 60, "Other"),))
+    answer = index.compile_index(zone, 1, []).find_address(ip_address("127.0.0.2"))
+
+    assert AnswerSet((value,), ("Other",), 60) == answer
+
+
+def test_reasons_with_one_value_share_its_test_point(zone_with: ZoneWith) -> None:
+    """A value that two reasons have is tested with the texts of both."""
+    value = IPv4Address("127.0.0.2")
+    zone = zone_with(
+        reasons=(Reason("one", (value,), "One", 60, "One"), Reason("two", (value,), "Two", 30, "Two"))
+    )
+    answer = index.compile_index(zone, 1, []).find_address(value)
+
+    assert AnswerSet((value,), ("One", "Two"), 30) == answer
+
+
+def test_a_listings_own_text_wins(zone: ZoneFile) -> None:
+    """A listing with a text of its own answers that text in place of its reason's."""
+    compiled = index.compile_index(zone, 1, [listing("203.0.113.9/32", text="{own}")])
+    answer = compiled.find_address(ip_address("203.0.113.9"))
+
+    assert AnswerSet((IPv4Address("127.0.0.2"),), ("{own}",), 300) == answer
+
+
+def test_listing_again_replaces_the_text(zone: ZoneFile) -> None:
+    """A second entry for the same network and reason takes the place of the first."""
+    compiled = index.compile_index(zone, 1, [listing("203.0.113.9/32", text="old")])
+    applied = compiled.apply([entry(2, Change.LISTED, "203.0.113.9/32", text="new")])
+    found = [one.find_address(ip_address("203.0.113.9")) for one in (compiled, applied)]
+
+    assert [("old",), ("new",), 1] == [*(answer.texts for answer in found if answer), applied.live()]
+
+
+def test_unknown_reasons_are_counted_and_answer_nothing(zone: ZoneFile) -> None:
+    """A listing whose reason left the zone file does not hide the wider one around it."""
+    compiled = index.compile_index(
+        zone,
+        1,
+        [listing("203.0.113.9/32", "forgotten"), listing("203.0.113.0/24"), exemption("8.8.8.8/32")],
+    )
+
+    assert compiled.find_address(ip_address("203.0.113.9")) is not None
+    assert (1, 1, 1) == (compiled.live(), compiled.exempt(), compiled.ignored())
+
+
+def test_unusable_subjects_are_counted_until_they_go(zone: ZoneFile) -> None:
+    """A subject that is no network is set aside, counted, and forgotten when it is delisted."""
+    compiled = index.compile_index(zone, 1, [listing("mail.example")])
+    gone = compiled.apply(
+        [entry(2, Change.DELISTED, "mail.example"), entry(3, Change.DELISTED, "nonsense")]
+    )
+
+    assert (1, 0) == (compiled.ignored(), gone.ignored())
+
+
+@pytest.mark.parametrize(
+    ("serial", "next_serial", "reason"),
+    [
+        (5, 4, "one before the last"),
+        (2**32 - 1, 2**31 - 1, "RFC 1982: half the circle away is not after"),
+        (0, 2**32 - 1, "RFC 1982: before, on the other side of the wrap"),
+    ],
+)
+def test_apply_refuses_entries_out_of_order(
+    zone: ZoneFile, serial: int, next_serial: int, reason: str
+) -> None:
+    """An entry from before the index's serial is refused: the journal was mixed up."""
+    compiled = index.compile_index(zone, serial, [])
+
+    with pytest.raises(Conflict, match=f"serial {next_serial} comes after serial {serial}"):
+        compiled.apply([entry(next_serial, Change.LISTED, "203.0.113.9/32")])
+    assert serial == compiled.serial, reason
+
+
+def test_apply_goes_on_after_the_wrap(zone: ZoneFile) -> None:
+    """Serial 0 follows serial 4294967295 (RFC 1982)."""
+    compiled = index.compile_index(zone, 2**32 - 1, [])
+
+    assert 0 == compiled.apply([entry(0, Change.LISTED, "203.0.113.9/32")]).serial
+
+
+def test_apply_leaves_the_old_generation_as_it_was(zone: ZoneFile) -> None:
+    """Whoever still holds the old generation sees nothing of the new one."""
+    old = index.compile_index(zone, 1, [listing("203.0.113.9/32")])
+    new = old.apply(
+        [entry(2, Change.DELISTED, "203.0.113.9/32"), entry(3, Change.LISTED, "203.0.113.10/32", text="x")]
+    )
+    at = [ip_address("203.0.113.9"), ip_address("203.0.113.10")]
+
+    assert [[True, False], [False, True]] == [
+        [generation.find_address(address) is not None for address in at] for generation in (old, new)
+    ]
+
+
+def test_apply_of_nothing_changes_nothing(zone: ZoneFile) -> None:
+    """An empty batch gives an index of the same serial and content."""
+    old = index.compile_index(zone, 1, [listing("203.0.113.9/32")])
+    new = old.apply([])
+
+    assert (1, 1) == (new.serial, new.live())
+
+
+def test_apply_drops_texts_that_nothing_uses(zone: ZoneFile) -> None:
+    """Texts of listings long gone do not pile up for ever."""
+    generation = index.compile_index(zone, 0, [listing("203.0.113.9/32", text="kept")])
+    for serial in range(1, 5):
+        generation = generation.apply(
+            [entry(serial, Change.LISTED, "203.0.113.10/32", text=f"{serial}/{n}") for n in range(1500)]
+        )
+
+    assert len(generation.vocabulary.causes) < 4000
+    assert [("kept",), ("4/1499",)] == [
+        answer.texts
+        for address in ("203.0.113.9", "203.0.113.10")
+        if (answer := generation.find_address(ip_address(address)))
+    ]
+
+
+def test_many_changed_blocks_are_folded(zone: ZoneFile) -> None:
+    """A list that changed all over answers from one piece again, and the same."""
+    subjects = [f"{n >> 8}.{n & 0xFF}.7.7/32" for n in range(0x0100, 0x7000)]
+    compiled = index.compile_index(zone, 0, [listing(subject) for subject in subjects])
+    followed = index.compile_index(zone, 0, [listing(subjects[0])])
+    for begin in range(1, len(subjects), 10_000):
+        followed = followed.apply(
+            [entry(1, Change.LISTED, one) for one in subjects[begin : begin + 10_000]]
+        )
+    at = [ip_address(subject.removesuffix("/32")) for subject in subjects]
+
+    assert answers(compiled, at) == answers(followed, at)
+    assert len(followed.ipv4.overlay) < 20_000
+
+
+def test_a_change_of_most_blocks_at_once(zone: ZoneFile) -> None:
+    """A network as wide as the whole space comes and goes."""
+    old = index.compile_index(zone, 0, [listing("203.0.113.9/32", "multihop")])
+    wide = old.apply([entry(1, Change.LISTED, "0.0.0.0/0")])
+    gone = wide.apply([entry(2, Change.DELISTED, "0.0.0.0/0")])
+    at = [ip_address("203.0.113.9"), ip_address("203.0.113.10")]
+
+    assert [[True, False], [True, True], [True, False]] == [
+        [generation.find_address(address) is not None for address in at] for generation in (old, wide, gone)
+    ]
+
+
+def test_recompiling_with_another_zone_file(zone: ZoneFile, zone_with: ZoneWith) -> None:
+    """The same listings answer with the reasons that the zone file has now."""
+    old = index.compile_index(
+        zone, 7, [listing("203.0.113.9/32"), listing("203.0.113.10/32", "new"), listing("nonsense")]
+    )
+    value = IPv4Address("127.0.0.9")
+    new = old.recompiled(zone_with(reasons=(Reason("new", (value,), "New", 60, "New"),)))
+
+    assert [(1, 2, 7), (1, 2, 7)] == [(one.live(), one.ignored(), one.serial) for one in (old, new)]
+    assert [None, AnswerSet((value,), ("New",), 60)] == [
+        new.find_address(ip_address(address)) for address in ("203.0.113.9", "203.0.113.10")
+    ]
+
+
+# --- lists of names ------------------------------------------------------------------------------
+
+
+def labels(name: str) -> tuple[bytes, ...]:
+    """Return the labels of *name*."""
+    return tuple(label.encode() for label in name.split("."))
+
+
+name_subjects = st.builds(
+    lambda star, parts: star + ".".join(parts),
+    st.sampled_from(["", "*."]),
+    st.lists(st.sampled_from(["a", "b", "test", "invalid"]), min_size=1, max_size=4),
+)
+name_changes = st.lists(
+    st.tuples(
+        st.sampled_from([Change.LISTED, Change.LISTED, *Change]),
+        name_subjects | st.just("*"),
+        st.sampled_from(["open-relay", "multihop", "forgotten"]),
+        st.sampled_from([None, "own text"]),
+    ),
+    max_size=15,
+).map(lambda drawn: [entry(serial, *change) for serial, change in enumerate(drawn, start=1)])
+
+
+def covers(subject: str, name: str) -> bool:
+    """Whether *subject* of a list of names is about *name*."""
+    return name.endswith(subject.removeprefix("*")) if subject.startswith("*.") else subject in {"*", name}
+
+
+def name_is_listed(zone: ZoneFile, live: Sequence[Listed], name: str) -> bool:
+    """Return whether *name* is listed, by looking at every listing."""
+    about = [row for row in live if covers(row.subject, name)]
+    if name in {"test", "invalid"}:
+        return name == "test"
+    return not any(row.exempt for row in about) and any(row.reason in zone.reasons for row in about)
+
+
+ASKED = [
+    ".".join(parts)
+    for n in (1, 2, 3)
+    for parts in itertools.product(["a", "b", "test", "invalid"], repeat=n)
+]
+
+
+@given(entries=name_changes, cut=st.integers(0, 15))
+@settings(max_examples=100, deadline=None)
+def test_find_name_agrees_with_a_scan(name_zone: ZoneFile, entries: list[Entry], cut: int) -> None:
+    """Compiled or followed, a list of names answers what a scan of all listings answers."""
+    live = live_after(entries)
+    compiled = index.compile_index(name_zone, 9, live)
+    followed = index.compile_index(name_zone, 0, []).apply(entries[:cut]).apply(entries[cut:])
+
+    assert [name_is_listed(name_zone, live, name) for name in ASKED] == [
+        compiled.find_name(labels(name)) is not None for name in ASKED
+    ]
+    assert [compiled.find_name(labels(name)) for name in ASKED] == [
+        followed.find_name(labels(name)) for name in ASKED
+    ]
+    assert [compiled.has_name_below(labels(name)) for name in ASKED] == [
+        followed.has_name_below(labels(name)) for name in ASKED
+    ]
+    assert (compiled.live(), compiled.exempt(), compiled.ignored()) == (
+        followed.live(), followed.exempt(), followed.ignored(),
+    )  # fmt: skip
+
+
+@given(entries=name_changes)
+@settings(max_examples=100, deadline=None)
+def test_names_above_a_listed_name_are_there(name_zone: ZoneFile, entries: list[Entry]) -> None:
+    """Above every listed name something is said to be below, or it would be hidden (RFC 8020)."""
+    compiled = index.compile_index(name_zone, 9, live_after(entries))
+    listed = [name for name in ASKED if compiled.find_name(labels(name))]
+    above = [labels(name)[at:] for name in listed for at in range(1, len(labels(name)) + 1)]
+
+    assert [True for _ in above] == [compiled.has_name_below(name) for name in above]
+
+
+@pytest.mark.parametrize(
+    ("name", "below", "reason"),
+    [
+        ("", True, "TEST is below the apex"),
+        ("example", True, "spam.example is"),
+        ("spam.example", False, "nothing below a name listed alone"),
+        ("wild.example", True, "all names are"),
+        ("x.wild.example", True, "all names below it are as well"),
+        ("gone.example", False, "only an exempt name is"),
+        ("other", False, "nothing at all"),
+    ],
+)
+def test_has_name_below(name_zone: ZoneFile, name: str, below: bool, reason: str) -> None:  # noqa: FBT001 - a table's column
+    """A name exists where something below it is listed (RFC 8020)."""
+    compiled = index.compile_index(
+        name_zone, 1, [listing("spam.example"), listing("*.wild.example"), exemption("ham.gone.example")]
+    )
+
+    assert below == compiled.has_name_below(labels(name) if name else ()), reason
+
+
+def test_each_kind_of_list_holds_its_own_kind(zone: ZoneFile, name_zone: ZoneFile) -> None:
+    """A list of addresses has no names and no TEST, and a list of names no addresses."""
+    rows = [listing("203.0.113.9/32"), listing("spam.example")]
+    of_addresses, of_names = (index.compile_index(one, 1, rows) for one in (zone, name_zone))
+
+    assert [Kind.ADDRESSES, Kind.NAMES] == [of_addresses.zone.kind, of_names.zone.kind]
+    assert (None, None) == (
+        of_addresses.find_name((b"test",)),
+        of_addresses.find_name((b"spam", b"example")),
+    )
+    assert (None, None) == tuple(of_names.find_address(ip_address(a)) for a in ("203.0.113.9", "127.0.0.2"))
