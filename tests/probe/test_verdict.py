@@ -1,0 +1,203 @@
+"""What a probe run says of a host."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rbl.probe.dialogue import Contact
+from rbl.probe.verdict import Offered, Prober, Returned, names_us, same_host, verdict
+from rbl.terms import EnvelopeResult, Verdict
+
+R = EnvelopeResult
+HOST = ip_address("203.0.113.9")
+NEIGHBOUR = ip_address("203.0.113.77")
+STRANGER = ip_address("198.51.100.7")
+PROBER = Prober("tester.example.net", ip_address("192.0.2.25"))
+
+RELAYING_DENIED = "554 5.7.1 <r1@td.example>: Relay access denied"
+BLOCKED = "554 5.7.1 Service unavailable; Client host [192.0.2.25] blocked using zen.example"
+
+REFUSED = Offered("T01", R.REFUSED, RELAYING_DENIED)
+NO_DATA = Offered("T03", R.REFUSED_DATA, "554 no")
+LOG_IN = Offered("T08", R.AUTH_REQUIRED, "530 5.7.0 Authentication required")
+BLOCKS_US = Offered("T09", R.REFUSED, BLOCKED)
+LATER = Offered("T04", R.DEFERRED, "450 4.2.0 Greylisted")
+SILENT = Offered("T15", R.TIMEOUT)
+SILENT_AFTER = Offered("T15", R.TIMEOUT, taken=True, awaited=True)
+DROPPED = Offered("T16", R.DROPPED)
+ACCEPTED = Offered("T13", R.ACCEPTED)
+QUEUED = Offered("T21", R.QUEUED, "250 queued", taken=True, awaited=True)
+LOST = Offered("T22", R.QUEUED, "250 queued", taken=True)
+BOUNCED = Offered("T17", R.BOUNCED, "250 queued", taken=True)
+FALSE_BOUNCE = Offered("T18", R.BOUNCED, "450 later")
+UNTRIED = Offered("T24", None)
+NOT_APPLICABLE = Offered("T25", R.NOT_RUN)
+OUR_MESSAGE = Returned(R.RELAYED, HOST)
+FROM_POOL = Returned(R.RELAYED, NEIGHBOUR)
+FROM_STRANGER = Returned(R.RELAYED, STRANGER)
+A_BOUNCE = Returned(R.BOUNCED, HOST)
+OK = Contact.GREETED
+
+
+@pytest.mark.parametrize(
+    ("tested", "returned", "contact", "expected", "why"),
+    [
+        # proof
+        ([QUEUED], [OUR_MESSAGE], OK, Verdict.OPEN, "it came back from the host"),
+        ([QUEUED], [FROM_POOL], OK, Verdict.OPEN, "from its own pool of addresses"),
+        ([QUEUED], [FROM_STRANGER], OK, Verdict.MULTIHOP, "another host delivered it"),
+        ([QUEUED], [FROM_STRANGER, OUR_MESSAGE], OK, Verdict.OPEN, "one form directly is enough"),
+        ([REFUSED, BOUNCED], [A_BOUNCE, OUR_MESSAGE], OK, Verdict.OPEN, "one relayed beats all refused"),
+        ([LOST], [OUR_MESSAGE], None, Verdict.OPEN, "a late arrival"),
+        ([], [OUR_MESSAGE], Contact.UNREACHABLE, Verdict.OPEN, "whatever the host does since"),
+        (
+            [Offered("T01", R.RELAYED)],
+            [],
+            OK,
+            Verdict.DEFERRED,
+            "a result without its message proves nothing",
+        ),
+        ([Offered("T01", R.MULTIHOP)], [], OK, Verdict.DEFERRED, "nor this"),
+        ([ACCEPTED], [], OK, Verdict.DEFERRED, "an accepted recipient proves nothing"),
+        # closed
+        ([REFUSED, NO_DATA, LOG_IN], [], OK, Verdict.CLOSED, "every form refused"),
+        ([LOG_IN], [], OK, Verdict.CLOSED, "only for users who sign in"),
+        ([REFUSED, NOT_APPLICABLE], [], OK, Verdict.CLOSED, "what does not apply does not count"),
+        ([REFUSED, BOUNCED], [A_BOUNCE], None, Verdict.CLOSED, "all messages taken came back as bounces"),
+        ([BOUNCED, BOUNCED], [A_BOUNCE], None, Verdict.CLOSED, "accepts first, bounces later"),
+        ([REFUSED, LOST], [], None, Verdict.CLOSED, "the window is over and nothing came"),
+        (
+            [REFUSED, BLOCKS_US],
+            [],
+            OK,
+            Verdict.CLOSED,
+            "one refusal of relaying shows it knows the difference",
+        ),
+        ([REFUSED], [], Contact.BLOCKED, Verdict.CLOSED, "blocked after every form had been refused"),
+        # waiting
+        ([QUEUED], [], OK, Verdict.UNPROVEN, "it may still come"),
+        ([QUEUED, REFUSED, BOUNCED], [A_BOUNCE], OK, Verdict.UNPROVEN, "one of several may still come"),
+        ([QUEUED, SILENT], [], OK, Verdict.UNPROVEN, "waiting first, trying again later"),
+        ([QUEUED, UNTRIED], [], Contact.BLOCKED, Verdict.UNPROVEN, "blocked after it took a message"),
+        (
+            [QUEUED, UNTRIED],
+            [],
+            Contact.OUR_FAULT,
+            Verdict.UNPROVEN,
+            "our fault does not lose what was sent",
+        ),
+        ([BOUNCED, UNTRIED], [A_BOUNCE], OK, Verdict.UNPROVEN, "bounced meanwhile, more forms to try"),
+        ([LOST, UNTRIED], [], None, Verdict.UNPROVEN, "lost, more forms to try"),
+        # mixtures are undecided
+        ([REFUSED] * 20 + [SILENT], [], OK, Verdict.DEFERRED, "the silent one may be the one that relays"),
+        ([REFUSED, DROPPED], [], OK, Verdict.DEFERRED, "so may the dropped one"),
+        ([REFUSED, LATER], [], OK, Verdict.DEFERRED, "so may the deferred one"),
+        ([REFUSED, UNTRIED], [], OK, Verdict.DEFERRED, "so may the untried one"),
+        (
+            [REFUSED, FALSE_BOUNCE],
+            [A_BOUNCE],
+            OK,
+            Verdict.DEFERRED,
+            "a bounce of what was never taken is a lie",
+        ),
+        ([LOST, LATER], [], None, Verdict.DEFERRED, "the window of one is over, another was deferred"),
+        ([REFUSED, ACCEPTED], [], OK, Verdict.DEFERRED, "accepted, and no message sent"),
+        ([SILENT, SILENT], [], OK, Verdict.DEFERRED, "greeted, then silence: not unreachable"),
+        ([SILENT_AFTER], [], OK, Verdict.DEFERRED, "silence after the message"),
+        ([DROPPED, DROPPED], [], OK, Verdict.DEFERRED, "nothing refused, nothing taken"),
+        ([LATER, LATER], [], OK, Verdict.DEFERRED, "greylisting"),
+        ([NOT_APPLICABLE], [], OK, Verdict.DEFERRED, "nothing applied: nothing is known"),
+        ([], [], OK, Verdict.DEFERRED, "greeted, and no form tried"),
+        ([], [], None, Verdict.DEFERRED, "no session at all"),
+        # how the session began
+        ([], [], Contact.UNREACHABLE, Verdict.UNREACHABLE, "no connection"),
+        ([UNTRIED], [], Contact.SILENT, Verdict.UNREACHABLE, "no greeting in time"),
+        ([REFUSED, UNTRIED], [], Contact.UNREACHABLE, Verdict.DEFERRED, "it did answer in this run"),
+        ([], [], Contact.BLOCKED, Verdict.TESTER_BLOCKED, "a greeting that refuses us"),
+        ([REFUSED, UNTRIED], [], Contact.BLOCKED, Verdict.TESTER_BLOCKED, "shut out in the middle"),
+        ([REFUSED, SILENT], [], Contact.BLOCKED, Verdict.DEFERRED, "shut out, only a repetition was left"),
+        ([BLOCKS_US, BLOCKS_US], [], OK, Verdict.TESTER_BLOCKED, "every refusal names us"),
+        ([BLOCKS_US, UNTRIED], [], OK, Verdict.DEFERRED, "not every one yet"),
+        ([], [], Contact.DEFERRED, Verdict.DEFERRED, "not now"),
+        ([], [], Contact.BROKEN, Verdict.DEFERRED, "no SMTP"),
+        ([], [], Contact.OUR_FAULT, Verdict.ERROR, "our fault"),
+        ([REFUSED, SILENT], [], Contact.OUR_FAULT, Verdict.ERROR, "our fault in the middle"),
+    ],
+)
+def test_verdict(
+    tested: list[Offered], returned: list[Returned], contact: Contact | None, expected: Verdict, why: str
+) -> None:
+    """Only a returned message proves, only refusal of everything closes, all else is undecided."""
+    assert expected == verdict(HOST, tested, returned, contact, PROBER), why
+
+
+OFFERED = st.builds(
+    Offered,
+    test=st.just("T01"),
+    result=st.one_of(st.none(), st.sampled_from(EnvelopeResult)),
+    reply=st.sampled_from(["", BLOCKED, RELAYING_DENIED]),
+    taken=st.booleans(),
+    awaited=st.booleans(),
+)
+CONTACT = st.one_of(st.none(), st.sampled_from(Contact))
+
+
+@given(tested=st.lists(OFFERED), contact=CONTACT)
+def test_no_answer_of_a_server_proves(tested: list[Offered], contact: Contact | None) -> None:
+    """Whatever a server answered, without a returned message it is neither open nor multihop."""
+    found = verdict(HOST, tested, [A_BOUNCE], contact, PROBER)
+
+    assert found not in {Verdict.OPEN, Verdict.MULTIHOP}
+
+
+@given(tested=st.lists(OFFERED), doubtful=st.sampled_from([LATER, SILENT, DROPPED, UNTRIED, ACCEPTED]))
+def test_one_doubtful_form_keeps_it_from_closed(tested: list[Offered], doubtful: Offered) -> None:
+    """However many forms were refused, one that was not judged keeps the host from being closed."""
+    assert verdict(HOST, [*tested, doubtful], [], OK, PROBER) is not Verdict.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("reply", "names", "why"),
+    [
+        (BLOCKED, True, "our address, and no word of relaying"),
+        ("550 tester.example.net is not welcome", True, "our name"),
+        ("550 Your IP is on our blacklist", True, "no name, but it means us"),
+        ("554 5.7.1 <unknown[192.0.2.25]>: Client host rejected: Access denied", True, "Postfix"),
+        ("550-no\n550 TESTER.EXAMPLE.NET denied", True, "in another case and line"),
+        (RELAYING_DENIED, False, "the common refusal"),
+        (
+            "550 5.7.1 Relaying denied. IP name lookup failed [192.0.2.25]",
+            False,
+            "Sendmail names us and relaying",
+        ),
+        ("550-tester.example.net [192.0.2.25] is not permitted to relay", False, "cPanel's Exim"),
+        ("550 <r1@tester.example.net>: not here", False, "our name within an address of ours"),
+        ("550 x!r1@tester.example.net unknown", False, "within a path"),
+        ("550 192.0.2.250 is somebody else", False, "another address that begins alike"),
+        ("550 mx.tester.example.net.org is somebody else", False, "another name that contains ours"),
+        ("553 sorry, that domain isn't in my list of allowed rcpthosts", False, "qmail"),
+        ("550 no such domain", False, "nobody is named"),
+        ("", False, "nothing said"),
+    ],
+)
+def test_refusal_of_us_is_told_from_refusal_of_relaying(reply: str, names: bool, why: str) -> None:  # noqa: FBT001
+    """A refusal that names the tester and not relaying says nothing about relaying."""
+    assert names == names_us(reply, PROBER), why
+
+
+@pytest.mark.parametrize(
+    ("peer", "target", "same"),
+    [
+        ("203.0.113.9", "203.0.113.9", True),
+        ("203.0.113.250", "203.0.113.9", True),
+        ("203.0.114.9", "203.0.113.9", False),
+        ("2001:db8::1", "2001:db8::2", True),
+        ("2001:db8:0:1::1", "2001:db8::1", False),
+        ("2001:db8::1", "203.0.113.9", False),
+    ],
+)
+def test_pool_of_addresses_is_one_host(peer: str, target: str, same: bool) -> None:  # noqa: FBT001
+    """A message handed over by a neighbour in the host's /24 or /64 comes from the host."""
+    assert same == same_host(ip_address(peer), ip_address(target))
