@@ -9,6 +9,7 @@ in a process of its own. CPU time is that of the answering thread, so that the c
 else runs on the machine do not count.
 """
 
+import logging
 import random
 import socket
 import struct
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from multiprocessing import get_context
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from rbl.addresses import reversed_labels
@@ -137,6 +139,7 @@ def _report(queries: int, wall_seconds: float, cpu_seconds: float, octets: int) 
 
 def main() -> None:
     """Measure and print."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     queries = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     chance = random.Random(5782)  # noqa: S311  # the same load each time
     listed = [IPv4Address(chance.getrandbits(32)) for _ in range(LISTINGS)]

@@ -29,7 +29,7 @@ class TcpLimits:
     """What one client and all of them may take."""
 
     idle: timedelta = timedelta(seconds=10)  # for the next whole query, and for reading an answer
-    connections: int = 1000
+    connections: int = 500  # half of the 1,024 files that a process may usually have open
     connections_of_client: int = 20
     largest_query: int = 4096  # a query is some 100 octets, with room for options and TSIG
 

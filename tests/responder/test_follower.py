@@ -17,8 +17,11 @@ from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.codes import Outcome, Transport
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower, Pace
-from rbl.terms import Change, Entry, Listed
+from rbl.responder.follower import Follower, Pace, Reader
+from rbl.store import journal, listings
+from rbl.store.engine import Store
+from rbl.store.listings import NewListing
+from rbl.terms import Act, Change, Entry, Listed
 from rbl.zone.zonefile import ZoneFile
 from tests.responder.lists import make_zone
 from tests.responder.presentation import make_query
@@ -118,7 +121,7 @@ class Following:
 
     def __init__(
         self,
-        journal: Journal,
+        reader: Reader,
         data_dir: Path,
         *,
         max_change_share: float = 1.0,
@@ -128,7 +131,7 @@ class Following:
         self.catalogue = Catalogue([self.zone])
         self.registry = CollectorRegistry()
         self.follower = Follower(
-            journal,
+            reader,
             self.catalogue,
             [self.zone],
             data_dir,
@@ -528,6 +531,33 @@ def test_a_lost_signal_does_not_stop_the_thread(tmp_path: Path) -> None:
     following.follower.stop()
 
     assert 101 == following.serial
+
+
+def test_a_listing_in_the_database_is_soon_in_dns(store: Store, tmp_path: Path) -> None:
+    """From the transaction that lists an address to the answer, and back, on both databases."""
+    act = Act("test", "test", datetime(2026, 1, 1, tzinfo=UTC))
+    address, network = "20.0.0.1", ip_network("20.0.0.1/32")
+    with store.writing() as session:
+        journal.open_zone(session, APEX, act.at)
+    reader = journal.JournalReader(store)
+    following = Following(reader, tmp_path)
+    following.follower.start()
+    try:
+        eventually(following.follower.ready)
+        before = following.ask(address)
+        with store.writing() as session:
+            listings.start(session, NewListing(APEX, network, "relay"), act)
+        eventually(lambda: following.ask(address) is Outcome.LISTED)
+        with store.writing() as session:
+            listings.end(session, APEX, network, "relay", act)
+        eventually(lambda: following.ask(address) is Outcome.NXDOMAIN)
+    finally:
+        following.follower.stop()
+        reader.close()
+
+    assert Outcome.NXDOMAIN == before
+    with store.reading() as session:
+        assert journal.head(session, APEX) == following.serial
 
 
 def test_a_stop_writes_what_is_served(tmp_path: Path) -> None:
