@@ -151,12 +151,11 @@ def next_due(session: Session) -> datetime | None:
 
 def count_unfinished(session: Session, zone: str, now: datetime) -> tuple[int, int]:
     """Return how many runs in *zone* are not over, and how many of them are due at *now*."""
-    row = session.execute(
+    unfinished, due = session.execute(
         select(func.count(ProbeRun.id), func.count(ProbeRun.id).filter(ProbeRun.due_at <= now))
         .join(Host)
         .where(Host.zone == zone, ProbeRun.finished_at.is_(None))
     ).one()
-    unfinished, due = row.tuple()
     return unfinished, due
 
 

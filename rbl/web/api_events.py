@@ -1,0 +1,177 @@
+"""``/v1/addresses/{address}/events``: a test's progress as it happens, as server-sent events.
+
+Events (HTML Living Standard §9.2): ``state`` with the state in words, ``line`` for each line of the
+dialogue, and ``end`` when there is nothing more to wait for; after ``pause`` the reader may come
+again later. An event's id lets a reader that lost its connection go on where it was.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import Field
+
+from rbl.errors import RblError, Refused
+from rbl.store import dialogues
+from rbl.store.dialogues import Progress
+from rbl.terms import Address, State, Verdict
+from rbl.web import wording
+from rbl.web.documents import tells
+from rbl.web.fields import AddressPath, Answer, AskedPolicy
+from rbl.web.parts import Parts, UsedParts
+from rbl.web.views import visible
+
+router = APIRouter(prefix="/v1/addresses", tags=["addresses"])
+
+MOST_STREAMS = 100  # each asks the database twice a second: some per cent of a core in all
+MOST_STREAMS_OF_CLIENT = 5  # a person with a few windows, or a few people behind one address
+_POLL = timedelta(seconds=0.5)
+# Nothing happened for so long that the test is waiting for its next try: come again later.
+_LONGEST_SILENCE = timedelta(minutes=10)
+
+
+class Streams:
+    """Counts the readers that watch a test now; all on the event loop, so nothing is locked."""
+
+    def __init__(self) -> None:
+        self._by_client: Counter[str] = Counter()
+
+    async def __call__(self, request: Request) -> AsyncIterator[None]:
+        """Hold a place for the length of one request.
+
+        Raises:
+            Refused: too many readers, of this client or in all.
+        """
+        client = request.client.host if request.client else ""
+        if self._by_client.total() >= MOST_STREAMS:
+            raise Refused(
+                f"{MOST_STREAMS} readers are watching tests, and more are not served",
+                code="too-many-streams",
+                retry_after=timedelta(minutes=1),
+            )
+        if self._by_client[client] >= MOST_STREAMS_OF_CLIENT:
+            raise Refused(
+                f"your address watches {MOST_STREAMS_OF_CLIENT} tests already",
+                code="too-many-streams",
+                retry_after=timedelta(minutes=1),
+            )
+        self._by_client[client] += 1
+        try:
+            yield
+        finally:
+            self._by_client -= Counter({client: 1})
+
+
+async def _place(request: Request) -> AsyncIterator[None]:
+    streams = request.app.state.streams
+    assert isinstance(streams, Streams)
+    async for _ in streams(request):
+        yield
+
+
+class StateEvent(Answer):
+    """Where the host stands, and in words what happens next."""
+
+    state: State
+    verdict: Verdict | None
+    text: str
+    next_step_at: datetime | None = Field(description="When the tester looks at it again.")
+
+
+class LineEvent(Answer):
+    """One line of the dialogue."""
+
+    at: datetime
+    side: Literal["us", "them", "note"]
+    text: str
+
+
+@router.get(
+    "/{address}/events",
+    summary="Watch a test as it happens",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(_place)],
+    responses={
+        200: {
+            "description": "Events named state, line, pause and end.",
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": 'event: line\ndata: {"at": "2026-11-24T03:06:00Z", "side": "them",'
+                    ' "text": "250 2.1.5 Ok"}\nid: 7-12\n\n',
+                }
+            },
+        },
+        **tells(bad_address=422, no_such_zone=404, too_many_streams=429),
+    },
+)
+async def watch(
+    parts: UsedParts,
+    policy: AskedPolicy,
+    address: AddressPath,
+    last_event_id: Annotated[
+        str | None,
+        Header(description="What a reader that lost its connection saw last.", examples=["7-12"]),
+    ] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """The stream ends with the verdict, or when nothing has happened for ten minutes."""
+    try:
+        async for event in _events(parts, policy.apex, address, _position(last_event_id)):
+            yield event
+    except RblError as fault:  # the answer has begun: it can only be told as an event
+        yield ServerSentEvent(event="pause", data={"code": fault.code, "text": "come again in a minute"})
+
+
+async def _events(
+    parts: Parts, zone: str, address: Address, position: tuple[int, int]
+) -> AsyncIterator[ServerSentEvent]:
+    run_id, seen = position
+    told: StateEvent | None = None
+    changed_at = asyncio.get_running_loop().time()
+    while True:
+        now_at = asyncio.get_running_loop().time()
+        progress = await asyncio.to_thread(_progress, parts, zone, address, run_id, seen)
+        if progress is None:
+            yield ServerSentEvent(event="end", data={"text": f"{address} has no story here"})
+            return
+        if progress.run_id is not None and progress.run_id != run_id:
+            run_id, seen = progress.run_id, 0
+        state = StateEvent(
+            state=progress.state,
+            verdict=progress.verdict,
+            text=wording.progress(progress.state, progress.verdict, progress.why),
+            next_step_at=None if progress.finished else progress.due_at,
+        )
+        if state != told or progress.lines:
+            changed_at = now_at
+        for seq, line in progress.lines:
+            seen = seq
+            event = LineEvent.model_validate({"at": line.at, "side": line.side, "text": visible(line.text)})
+            yield ServerSentEvent(event="line", data=event, id=f"{run_id}-{seq}")
+        if state != told:
+            told = state
+            yield ServerSentEvent(event="state", data=state)
+        if progress.finished:
+            yield ServerSentEvent(event="end", data={"text": state.text})
+            return
+        if now_at - changed_at > _LONGEST_SILENCE.total_seconds():
+            yield ServerSentEvent(event="pause", data={"text": "nothing happens now: come again later"})
+            return
+        await asyncio.sleep(_POLL.total_seconds())
+
+
+def _progress(parts: Parts, zone: str, address: Address, run_id: int, seen: int) -> Progress | None:
+    with parts.store.reading() as session:
+        return dialogues.progress(session, zone, address, run_id=run_id, after=seen)
+
+
+def _position(last_event_id: str | None) -> tuple[int, int]:
+    """Return the run and the line that *last_event_id* names; (0, 0), before all, for anything else."""
+    run, _, line = (last_event_id or "").partition("-")
+    if all(part.isascii() and part.isdecimal() and len(part) < 19 for part in (run, line)):
+        return int(run), int(line)
+    return 0, 0

@@ -1,0 +1,83 @@
+"""The web application: the public pages, the API under ``/v1``, and what watches the program."""
+
+from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from rbl import __version__
+from rbl.web import (
+    api_addresses,
+    api_audit,
+    api_events,
+    api_exemptions,
+    api_hosts,
+    api_keys,
+    api_listings,
+    api_nominations,
+    api_switches,
+    documents,
+    health,
+    pages,
+    problems,
+)
+from rbl.web.parts import Parts
+from rbl.web.rim import Rim
+
+_NOMINATIONS = "/v1/nominations"
+_LARGEST_BODY_OCTETS = 64 * 1024  # every other body is a form or a few fields
+_TAGS = [
+    {"name": "nominations", "description": "Handing in spam as evidence; needs a nominator's key."},
+    {"name": "addresses", "description": "What everybody may look up, and ask for, without a key."},
+    {"name": "operators", "description": "Deciding, listing by hand, exempting, reading the audit."},
+    {"name": "administrators", "description": "Making and revoking keys."},
+    {"name": "watching", "description": "For monitoring."},
+]
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Return the application that serves *parts*; its metrics are added to ``parts.registry``."""
+    settings = parts.settings
+    app = FastAPI(
+        title="rbl",
+        summary="A relay blocklist: nominate, look up, retest",
+        description="Errors are problem documents (RFC 9457), `application/problem+json`; compare `code`.",
+        version=__version__,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # they load scripts from elsewhere, which our pages never do
+        redoc_url=None,
+        openapi_tags=_TAGS,
+        servers=[{"url": settings.web.public_url}],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.state.parts = parts
+    app.state.streams = api_events.Streams()
+    for module in (
+        api_nominations,
+        api_events,
+        api_addresses,
+        api_hosts,
+        api_listings,
+        api_exemptions,
+        api_keys,
+        api_audit,
+        api_switches,
+        health,
+        pages,
+    ):
+        app.include_router(module.router)
+    problems.install(app)
+    app.openapi = documents.writer(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    # The evidence in JSON with every octet escaped is at most six times as long as the message.
+    largest_nomination = 6 * settings.lists.max_evidence_octets + _LARGEST_BODY_OCTETS
+
+    def largest_body(path: str) -> int:
+        return largest_nomination if path.rstrip("/") == _NOMINATIONS else _LARGEST_BODY_OCTETS
+
+    app.add_middleware(
+        Rim, public_url=settings.web.public_url, largest_body=largest_body, registry=parts.registry
+    )
+    # Outermost: whatever counts by client must see the client, not the proxy.
+    app.add_middleware(
+        ProxyHeadersMiddleware, trusted_hosts=[str(network) for network in settings.web.trusted_proxies]
+    )
+    parts.registry.register(health.StoreCollector(parts))
+    return app

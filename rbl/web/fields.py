@@ -1,0 +1,105 @@
+"""Types of the API's fields: addresses and networks read strictly, and texts with their limits.
+
+Pydantic's own address type takes ``false`` for 0.0.0.0 and numbers for addresses; ours takes text
+only and reads it with ``addresses``.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from rbl.addresses import parse_address, parse_network
+from rbl.store.hosts import ZonePolicy
+from rbl.terms import Address, Network
+from rbl.web.parts import UsedParts
+
+
+def _address(value: object) -> Address:
+    if isinstance(value, Address):
+        return value
+    return parse_address(_text(value, "an address"))
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, Network):
+        return value
+    return parse_network(_text(value, "a network"))
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        msg = f"{what} is written as text"
+        raise ValueError(msg)  # noqa: TRY004 — what pydantic turns into a fault of this field
+    return value
+
+
+AddressField = Annotated[
+    Address,
+    PlainValidator(_address),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "title": "Address", "description": "IPv4 or IPv6", "examples": ["192.0.2.1"]}
+    ),
+]
+NetworkField = Annotated[
+    Network,
+    PlainValidator(_network),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "Network",
+            "description": "An address, or an address and a prefix length",
+            "examples": ["192.0.2.0/24"],
+        }
+    ),
+]
+# One line of printable text; kept in the audit, and public where it tells why something is listed.
+Why = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"),
+]
+# RFC 1035 §3.3: a character-string has 255 octets; many clients show only the first of a TXT record.
+ListingText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
+]
+
+AddressPath = Annotated[
+    AddressField, Path(description="The address, in any valid form.", examples=["192.0.2.1"])
+]
+ZoneQuery = Annotated[
+    str | None,
+    Query(
+        description="The list, by its apex; by default the first one.",
+        max_length=255,
+        examples=["relays.example.org"],
+    ),
+]
+
+
+def policy_of(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
+    """Return the policy of the list that a request means."""
+    return parts.policy(zone)
+
+
+AskedPolicy = Annotated[ZonePolicy, Depends(policy_of)]
+
+
+class Body(BaseModel):
+    """What a request sends: nothing but the fields that are known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Answer(BaseModel):
+    """What the API tells, read from the store's facts."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)

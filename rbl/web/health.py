@@ -1,0 +1,138 @@
+"""``/healthz``, ``/readyz``, ``/metrics``: for whatever watches the program.
+
+Alive: this process answers. Ready: the database answers, and every part says that it is.
+"""
+
+import time
+from collections.abc import Iterable
+from threading import Lock
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from pydantic import ConfigDict, Field
+
+from rbl.errors import RblError
+from rbl.store import hosts, runs, switches
+from rbl.terms import State
+from rbl.web import problems
+from rbl.web.documents import tells
+from rbl.web.fields import Answer
+from rbl.web.parts import Parts, UsedParts
+
+router = APIRouter(tags=["watching"])
+
+_METRICS_AGE_SECONDS = 5.0  # several scrapers, or one in a hurry, cost one count of the hosts
+
+
+class Alive(Answer):
+    """The process lives."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"alive": True}]})
+
+    alive: bool = True
+
+
+class Ready(Answer):
+    """Every part of the program is ready."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"parts": {"database": True, "dns": True}}]})
+
+    parts: dict[str, bool] = Field(description="Which part is ready.")
+
+
+@router.get("/healthz", summary="Is the process alive?", responses=tells())
+async def healthz() -> Alive:
+    """Answered by the event loop alone: no database, no thread."""
+    return Alive()
+
+
+@router.get("/readyz", summary="Is every part ready?", response_model=Ready, responses=tells(not_ready=503))
+def readyz(parts: UsedParts) -> Ready | Response:
+    """503 with the same list where one is not."""
+    ready = {"database": _database_answers(parts), **parts.ready()}
+    if all(ready.values()):
+        return Ready(parts=ready)
+    missing = ", ".join(name for name, is_ready in ready.items() if not is_ready)
+    problem = problems.document(
+        parts.settings.web.public_url, "not-ready", 503, f"not ready: {missing}", parts=ready
+    )
+    return problems.answer(problem, {"Retry-After": "5"})
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The text format of Prometheus.",
+            "content": {
+                "text/plain": {
+                    "schema": {"type": "string"},
+                    "example": 'rbl_hosts{zone="relays.example.org",state="listed"} 12.0\n',
+                }
+            },
+        },
+        **tells(),
+    },
+)
+def metrics(parts: UsedParts) -> Response:
+    """Everything that the parts of this process count, and how many hosts are in each state."""
+    return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class StoreCollector(Collector):
+    """Counts hosts and tests in the database when it is scraped, every few seconds at most."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = Lock()
+        self._counted_at: float | None = None
+        self._families: list[GaugeMetricFamily] = []
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Return the names alone, so that registering asks no database."""
+        return _families()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Return the counts; none while the database does not answer."""
+        with self._lock:
+            now = time.monotonic()
+            if self._counted_at is None or now - self._counted_at >= _METRICS_AGE_SECONDS:
+                self._families = self._count()
+                self._counted_at = now
+            return self._families
+
+    def _count(self) -> list[GaugeMetricFamily]:
+        found = by_state, unfinished, due = _families()
+        try:
+            with self._parts.store.reading() as session:
+                for zone in self._parts.policies:
+                    counts = hosts.count_by_state(session, zone)
+                    for state in State:
+                        by_state.add_metric([zone, state.value], counts.get(state, 0))
+                    all_runs, due_runs = runs.count_unfinished(session, zone, self._parts.now())
+                    unfinished.add_metric([zone], all_runs)
+                    due.add_metric([zone], due_runs)
+        except RblError:  # /readyz tells of it
+            return _families()
+        return found
+
+
+def _families() -> list[GaugeMetricFamily]:
+    return [
+        GaugeMetricFamily("rbl_hosts", "Hosts by state", labels=["zone", "state"]),
+        GaugeMetricFamily("rbl_probe_runs_unfinished", "Tests that are not over", labels=["zone"]),
+        GaugeMetricFamily("rbl_probe_runs_due", "Tests that a worker could begin now", labels=["zone"]),
+    ]
+
+
+def _database_answers(parts: Parts) -> bool:
+    try:
+        with parts.store.reading() as session:
+            switches.is_on(session, switches.PROBING)
+    except RblError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""What the web is given by whoever puts the program together: data, and callables of other parts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+
+from rbl.config import Settings
+from rbl.errors import NotFound
+from rbl.store.engine import Store
+from rbl.store.hosts import ZonePolicy
+from rbl.terms import Evidence, Nominator
+from rbl.zone.zonefile import ZoneFile
+
+
+class Advice(Protocol):
+    """How to close the relay of one kind of mail server, step by step."""
+
+    @property
+    def title(self) -> str:
+        """The mail server's name for people."""
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """What to do, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the web needs. *policies* has at least one list; the first is the default.
+
+    *read_evidence* says what a message proves to its nominator and raises BadInput; *published* is a
+    spam as everybody may see it; *advice* is for a platform's id, or None for an unknown one;
+    *form_title* says in words what is special about a test's envelope; *ready* names the parts of
+    the program and whether each is ready.
+    """
+
+    store: Store
+    settings: Settings
+    policies: Mapping[str, ZonePolicy]
+    zone_files: Mapping[str, ZoneFile]
+    read_evidence: Callable[[bytes, Nominator, datetime], Evidence]
+    published: Callable[[bytes], str]
+    advice: Callable[[str | None], Advice | None]
+    form_title: Callable[[str], str]
+    ready: Callable[[], Mapping[str, bool]]
+    now: Callable[[], datetime]
+    registry: CollectorRegistry
+
+    @property
+    def default_zone(self) -> str:
+        """The apex of the list that is meant where none is named."""
+        return next(iter(self.policies))
+
+    def policy(self, zone: str | None) -> ZonePolicy:
+        """Return the policy of the list *zone*, or of the default one.
+
+        Raises:
+            NotFound: there is no such list.
+        """
+        apex = (zone or self.default_zone).rstrip(".").lower()
+        if apex not in self.policies:
+            raise NotFound(f"there is no list {apex[:255]!a}", code="no-such-zone")
+        return self.policies[apex]
+
+
+def parts_of(request: Request) -> Parts:
+    """Return the parts that the application of *request* was made with."""
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts
+
+
+UsedParts = Annotated[Parts, Depends(parts_of)]

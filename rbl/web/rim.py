@@ -1,0 +1,126 @@
+"""The rim of the application: what holds for every request, whatever it asks for.
+
+The limit of a request's body (counted as it arrives), the headers that keep a page from harm, the
+count for ``/metrics``, and the end of every exception that nobody foresaw: logged once with its
+traceback (event ``request_failed``) and told as a bare 500, without details.
+"""
+
+from collections.abc import Callable
+
+import structlog
+from fastapi.exceptions import HTTPException
+from prometheus_client import CollectorRegistry, Counter
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rbl.web import problems
+
+_log = structlog.get_logger()
+
+# No script or style but our own files, nothing from elsewhere, no frames: CSP 3.
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_YEAR_SECONDS = 31_536_000  # RFC 6797 §6.1.1
+
+
+class Rim:
+    """Wraps the application; *largest_body* gives the limit in octets for a path."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        public_url: str,
+        largest_body: Callable[[str], int],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._app = app
+        self._public_url = public_url
+        self._largest_body = largest_body
+        self._headers = dict(_HEADERS)
+        if public_url.startswith("https://"):
+            self._headers["Strict-Transport-Security"] = f"max-age={_YEAR_SECONDS}"
+        self._requests = Counter(
+            "rbl_http_requests",
+            "HTTP requests by method and status",
+            ("method", "status"),
+            registry=registry,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, and its answer back."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-cache")
+                self._requests.labels(_method(scope), message["status"]).inc()
+            await send(message)
+
+        body = _LimitedBody(scope, receive, self._largest_body(scope["path"]))
+        try:
+            if body.is_announced_too_large:
+                await self._refuse_body(scope, receive, send_with_headers, body.limit)
+                return
+            await self._app(scope, body.receive, send_with_headers)
+        except Exception:
+            _log.exception("request_failed", method=_method(scope), path=scope["path"][:200])
+            if started:
+                raise  # nothing can be said any more: the server closes the connection
+            problem = problems.document(
+                self._public_url, "internal", 500, "an unexpected fault; it was logged with the time"
+            )
+            await problems.answer(problem)(scope, receive, send_with_headers)
+
+    async def _refuse_body(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        problem = problems.document(self._public_url, "too-large", 413, _too_large(limit))
+        # What is still on its way is not read: the connection ends with the answer.
+        await problems.answer(problem, {"Connection": "close"})(scope, receive, send)
+
+
+class _LimitedBody:
+    """A request's body that ends in a 413 once more than *limit* octets have come."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._octets = 0
+        self.limit = limit
+        announced = Headers(scope=scope).get("content-length", "")
+        self.is_announced_too_large = announced.isdecimal() and int(announced[:20]) > limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._octets += len(message.get("body", b""))
+            if self._octets > self.limit:
+                raise HTTPException(413, _too_large(self.limit), {"Connection": "close"})
+        return message
+
+
+def _too_large(limit: int) -> str:
+    return f"the body of this request may have at most {limit} octets"
+
+
+def _method(scope: Scope) -> str:
+    """Return the method, or one word for all that are none, so that nobody can make up metrics."""
+    known = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+    return scope["method"] if scope["method"] in known else "other"
