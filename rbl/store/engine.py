@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DatabaseError,
     DBAPIError,
     IntegrityError,
     InterfaceError,
@@ -32,7 +33,7 @@ _DIALECTS = ("sqlite", "postgresql")
 class Store:
     """The database at *url*; hands out transactions. Safe to share between threads.
 
-    *busy_timeout*: how long SQLite waits for another writer's transaction.
+    *busy_timeout*: how long to wait for a free connection, and on SQLite for another writer's transaction.
 
     Raises:
         ConfigError: *url* is none we can use.
@@ -57,10 +58,12 @@ class Store:
                 self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", busy_timeout)
                 self.reader = _sqlite_engine(url, "BEGIN", busy_timeout)
             else:
-                self.writer = create_engine(url, pool_pre_ping=True)
+                waiting = busy_timeout.total_seconds()
+                self.writer = create_engine(url, pool_pre_ping=True, pool_timeout=waiting)
                 self.reader = create_engine(
                     url,
                     pool_pre_ping=True,
+                    pool_timeout=waiting,
                     isolation_level="REPEATABLE READ",
                     execution_options={"postgresql_readonly": True},
                 )
@@ -119,11 +122,10 @@ def _unavailable_when_down() -> Iterator[None]:
             "somebody else changed the same thing at the same moment: try again", code="concurrent-change"
         ) from fault
     except DBAPIError as fault:
-        if not fault.connection_invalidated:
+        # SQLite's plain DatabaseError: the file is damaged, or no database.
+        if not (fault.connection_invalidated or type(fault) is DatabaseError):
             raise
-        raise Unavailable(
-            f"the connection to the database was lost: {fault.orig}", code="database"
-        ) from fault
+        raise Unavailable(f"the database cannot be used: {fault.orig}", code="database") from fault
 
 
 def _prepare_folder(file: Path) -> None:
@@ -136,7 +138,12 @@ def _prepare_folder(file: Path) -> None:
 
 
 def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
-    engine = create_engine(url, poolclass=QueuePool, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_timeout=busy_timeout.total_seconds(),
+        connect_args={"check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, record: object) -> None:  # noqa: ANN401 — the driver's own type

@@ -94,7 +94,7 @@ def count_by_state(session: Session, zone: str) -> dict[State, int]:
     """Return how many hosts of *zone* are in each state."""
     rows = session.execute(
         select(Host.state, func.count(Host.id)).where(Host.zone == zone).group_by(Host.state)
-    ).tuples()
+    )
     return dict(rows.all())
 
 

@@ -83,7 +83,7 @@ def receipts(session: Session, run_id: int) -> Sequence[ReceiptRow]:
         .join(ProbeEnvelope, ProbeEnvelope.id == Receipt.envelope_id)
         .where(ProbeEnvelope.run_id == run_id, Receipt.kind.is_not(None))
         .order_by(Receipt.id)
-    ).tuples()
+    )
     return [ReceiptRow(test_id, kind, peer, at) for test_id, kind, peer, at in rows if kind is not None]
 
 

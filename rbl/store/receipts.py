@@ -54,7 +54,7 @@ def expected(session: Session, token: str) -> Expected | None:
     ).one_or_none()
     if row is None:
         return None
-    envelope_id, run_id, test_id, address, recipient_token = row.tuple()
+    envelope_id, run_id, test_id, address, recipient_token = row
     return Expected(envelope_id, run_id, test_id, address, is_sender_token=token != recipient_token)
 
 
