@@ -18,6 +18,7 @@ from rbl.probe.dialogue import Contact
 from rbl.terms import Address, EnvelopeResult, Verdict
 
 _REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
+_RELAYED = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 # A reply that speaks of relaying refuses the envelope, whomever else it names: Sendmail's
 # "Relaying denied. IP name lookup failed [192.0.2.1]".
 _OF_RELAYING = re.compile(
@@ -50,18 +51,10 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A signed message of this run at the collector: RELAYED or BOUNCED, handed over by *peer*."""
+    """A message of this run at the collector: RELAYED, MULTIHOP or BOUNCED, handed over by *peer*."""
 
     kind: EnvelopeResult
     peer: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Prober:
-    """The names by which a host may refuse us."""
-
-    ehlo_name: str
-    address: Address
 
 
 def verdict(
@@ -69,23 +62,24 @@ def verdict(
     offered: Sequence[Offered],
     returned: Sequence[Returned],
     contact: Contact | None,
-    prober: Prober,
+    names: Sequence[str],
 ) -> Verdict:
     """Return what is known of *target* after a step of a run.
 
-    *contact* is how the last session of this step began, None where there was none.
+    *contact* is how the last session of this step began, None where there was none; *names* are
+    the tester's, by which a host may refuse it.
     """
-    peers = [message.peer for message in returned if message.kind is EnvelopeResult.RELAYED]
-    if any(same_host(peer, target) for peer in peers):
+    relayed = [message.peer for message in returned if message.kind in _RELAYED]
+    if any(same_host(peer, target) for peer in relayed):
         return Verdict.OPEN
-    if peers:
+    if relayed:
         return Verdict.MULTIHOP
     forms = [form for form in offered if form.result is not EnvelopeResult.NOT_RUN]
     if any(form.result is EnvelopeResult.QUEUED and form.awaited for form in forms):
         return Verdict.UNPROVEN
     if forms and all(_is_conclusive(form) for form in forms):
         refused = [form for form in forms if form.result in _REFUSALS]
-        blocked = len(refused) == len(forms) and all(names_us(form.reply, prober) for form in refused)
+        blocked = len(refused) == len(forms) and all(names_us(form.reply, names) for form in refused)
         return Verdict.TESTER_BLOCKED if blocked else Verdict.CLOSED
     return _undecided(forms, contact)
 
@@ -97,7 +91,7 @@ def same_host(peer: Address, target: Address) -> bool:
     return peer in ip_network((target, 24 if target.version == 4 else 64), strict=False)
 
 
-def names_us(reply: str, prober: Prober) -> bool:
+def names_us(reply: str, names: Sequence[str]) -> bool:
     """Whether *reply* refuses the tester rather than the envelope: it names us, and not relaying.
 
     "554 5.7.1 Client host [192.0.2.1] blocked using …" does; "550 Relaying denied" does not.
@@ -105,9 +99,10 @@ def names_us(reply: str, prober: Prober) -> bool:
     words = _ECHOED_ADDRESS.sub(" ", reply[:_MAX_REPLY])
     if _OF_RELAYING.search(words):
         return False
-    named = (str(prober.address), prober.ehlo_name)
-    ours = "|".join(rf"(?<![\w.:-]){re.escape(name)}(?![\w:-]|\.\w)" for name in named)
-    return re.search(ours, words, re.IGNORECASE) is not None or _OF_THE_CLIENT.search(words) is not None
+    if _OF_THE_CLIENT.search(words):
+        return True
+    ours = (rf"(?<![\w.:-]){re.escape(name)}(?![\w:-]|\.\w)" for name in names)
+    return any(re.search(pattern, words, re.IGNORECASE) for pattern in ours)
 
 
 def _is_conclusive(form: Offered) -> bool:

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbl.probe.dialogue import Contact
-from rbl.probe.verdict import Offered, Prober, Returned, names_us, same_host, verdict
+from rbl.probe.verdict import Offered, Returned, names_us, same_host, verdict
 from rbl.terms import EnvelopeResult, Verdict
 
 R = EnvelopeResult
 HOST = ip_address("203.0.113.9")
 NEIGHBOUR = ip_address("203.0.113.77")
 STRANGER = ip_address("198.51.100.7")
-PROBER = Prober("tester.example.net", ip_address("192.0.2.25"))
+PROBER = ("tester.example.net", "192.0.2.25")
 
 RELAYING_DENIED = "554 5.7.1 <r1@td.example>: Relay access denied"
 BLOCKED = "554 5.7.1 Service unavailable; Client host [192.0.2.25] blocked using zen.example"
@@ -48,6 +48,7 @@ OK = Contact.GREETED
         ([QUEUED], [OUR_MESSAGE], OK, Verdict.OPEN, "it came back from the host"),
         ([QUEUED], [FROM_POOL], OK, Verdict.OPEN, "from its own pool of addresses"),
         ([QUEUED], [FROM_STRANGER], OK, Verdict.MULTIHOP, "another host delivered it"),
+        ([QUEUED], [Returned(R.MULTIHOP, STRANGER)], OK, Verdict.MULTIHOP, "the collector said so"),
         ([QUEUED], [FROM_STRANGER, OUR_MESSAGE], OK, Verdict.OPEN, "one form directly is enough"),
         ([REFUSED, BOUNCED], [A_BOUNCE, OUR_MESSAGE], OK, Verdict.OPEN, "one relayed beats all refused"),
         ([LOST], [OUR_MESSAGE], None, Verdict.OPEN, "a late arrival"),

@@ -1,0 +1,269 @@
+"""The outgoing half of one step of a probe run: up to four sessions, and every result recorded at once.
+
+Between envelopes it looks whether it may go on: the kill switch, the do-not-test list, a message that
+came back meanwhile, the step's time. What the host does is recorded, never raised. It concludes
+nothing; ``runner`` does. Log event: ``probed``, once for a step.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from rbl.config import Settings
+from rbl.errors import Refused
+from rbl.probe import message, platforms
+from rbl.probe import plan as planning
+from rbl.probe.connection import Clock
+from rbl.probe.dialogue import Contact, EnvelopeOutcome
+from rbl.probe.message import Occasion
+from rbl.probe.plan import Envelope, Identity
+from rbl.probe.smtp import Session
+from rbl.store import exemptions, probes, switches
+from rbl.store.engine import Store
+from rbl.store.probes import EnvelopeRow, Tried
+from rbl.store.runs import Claim
+from rbl.terms import Address, EnvelopeResult, Purpose
+
+_log = structlog.get_logger()
+
+# At most three connections after the first one: a host that drops us more often wants us gone.
+MAX_SESSIONS = 4
+# An answer that a receipt gave is proof enough to stop at.
+_PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
+_SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
+_REASONS = {
+    Purpose.NOMINATION: "spam that came through this server was reported",
+    Purpose.RETEST: "somebody asked whether this server is still an open relay",
+    Purpose.PERIODIC: "this server has been listed as an open relay for long: is it still one?",
+    Purpose.FOLLOW_UP: "this server was an open relay until lately: does it stay closed?",
+}
+
+NameOf = Callable[[Address], Awaitable[str | None]]
+"""Returns the host name that the reverse DNS gives an address, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every step needs: the database, the settings, the key that signs messages, clock and DNS."""
+
+    store: Store
+    settings: Settings
+    mark_key: bytes
+    clock: Clock
+    name_of: NameOf
+
+
+class Step:
+    """The sessions of one step. Make a new one for each; ``run`` it once."""
+
+    def __init__(self, tools: Tools, claim: Claim, first_wait: timedelta) -> None:
+        """*first_wait*: how long messages under way are waited for before more are sent."""
+        self._tools = tools
+        self._claim = claim
+        self._first_wait = first_wait
+        self._probe = tools.settings.probe
+        self._identity = identity_of(tools.settings)
+        self._deadline = asyncio.get_running_loop().time() + self._probe.run_timeout.total_seconds()
+        self._began = tools.clock()
+        self._messages = 0
+        self._stopped = False
+        self._answered = False  # it answered some envelope, in this step or an earlier one
+        self._contact: Contact | None = None
+
+    async def run(self) -> Contact | None:
+        """Try what has not been tried yet and return how the last session began; None: there was none.
+
+        Raises:
+            Conflict: the run is this worker's no more.
+            Unavailable: the database does not answer.
+        """
+        rows = await asyncio.to_thread(self._rows)
+        self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
+        sessions = 0
+        while sessions < MAX_SESSIONS and await self._wants_session(rows):
+            sessions += 1
+            await self._session(rows)
+            if self._contact is not Contact.GREETED:
+                break
+            rows = await asyncio.to_thread(self._rows)
+        if self._contact in _SHUT_OUT and not self._answered:
+            await self._try_second_source()
+        _log.info(
+            "probed",
+            address=str(self._claim.address),
+            run=self._claim.run_id,
+            sessions=sessions,
+            messages=self._messages,
+            contact=self._contact.value if self._contact else None,
+        )
+        return self._contact
+
+    async def _wants_session(self, rows: list[EnvelopeRow]) -> bool:
+        """Whether some envelope is left to try, and it may be tried now."""
+        left = not rows or any(row.result is None for row in rows)
+        return left and not self._stopped and not self._too_soon(rows) and await self._may_go_on()
+
+    def _too_soon(self, rows: list[EnvelopeRow]) -> bool:
+        """Whether messages of an earlier step may come back any moment: the run was woken by another."""
+        since = self._began - self._first_wait
+        return any(
+            row.result is EnvelopeResult.QUEUED and row.sent_at and since < row.sent_at < self._began
+            for row in rows
+        )
+
+    async def _session(self, rows: list[EnvelopeRow]) -> None:
+        async with Session.open(
+            self._claim.address, self._probe, deadline=self._deadline, clock=self._tools.clock
+        ) as session:
+            self._contact = session.greeting.contact
+            told = 0
+            if self._contact is Contact.GREETED:
+                envelopes = await self._planned(session, rows)
+                told = await self._offer(session, envelopes[: self._probe.envelopes_per_session])
+        await asyncio.to_thread(self._record, [], session, told)
+
+    async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
+        """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
+        told = 0
+        for number, envelope in enumerate(envelopes):
+            if number and not await self._may_go_on():
+                break
+            outcome = await session.try_envelope(envelope, self._message(envelope))
+            if outcome.result is EnvelopeResult.NOT_RUN:
+                break
+            self._answered = True
+            self._messages += outcome.sent_at is not None
+            told = await asyncio.to_thread(self._record, [outcome], session, told)
+            if self._messages >= self._probe.messages_per_step:
+                self._stopped = True
+                break
+        return told
+
+    async def _planned(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
+        """Return the envelopes that are left, after making and storing the plan where there is none."""
+        greeting = session.greeting
+        if not rows:
+            platform = platforms.recognise(greeting.text)
+            told = greeting.text
+            if platform is None:  # a bare greeting: some servers are known by their HELP
+                told = f"{greeting.text}\n{await session.help()}"
+                platform = platforms.recognise(told)
+            hostname = greeting.hostname or await self._tools.name_of(self._claim.address)
+            planned = planning.plan(
+                self._claim.address,
+                self._identity,
+                hostname,
+                new_token,
+                extensions=planning.suggested(platform, frozenset()),
+            )
+            await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
+            return [envelope for envelope in planned if envelope.skipped is None]
+        return [_envelope(row) for row in rows if row.result is None]
+
+    async def _try_second_source(self) -> None:
+        """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
+        source = self._probe.second_source_address
+        if source is None:
+            return
+        async with Session.open(
+            self._claim.address,
+            self._probe,
+            source=source,
+            deadline=self._deadline,
+            clock=self._tools.clock,
+        ) as session:
+            if session.greeting.contact is Contact.GREETED:
+                self._contact = Contact.BLOCKED
+        await asyncio.to_thread(self._record, [], session, 0)
+
+    async def _may_go_on(self) -> bool:
+        in_time = asyncio.get_running_loop().time() < self._deadline
+        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._is_forbidden)
+        return not self._stopped
+
+    def _is_forbidden(self) -> bool:
+        """Whether no further envelope may go out: switched off, opted out, or proven already."""
+        with self._tools.store.reading() as session:
+            try:
+                exemptions.refuse_test_of(session, self._claim.address)
+            except Refused:
+                return True
+            proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
+            return proven or not switches.is_on(session, switches.PROBING)
+
+    def _rows(self) -> list[EnvelopeRow]:
+        with self._tools.store.reading() as session:
+            return list(probes.envelopes(session, self._claim.run_id))
+
+    def _store_plan(
+        self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
+    ) -> None:
+        with self._tools.store.writing() as session:
+            probes.plan(session, self._claim, [_row(envelope) for envelope in planned], hostname)
+            probes.greeted(session, self._claim, told, platform)
+
+    def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
+        """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""
+        lines = dialogue.transcript
+        tried = [
+            Tried(one.test, one.result, one.reply.text if one.reply else one.why, one.sent_at)
+            for one in outcomes
+        ]
+        with self._tools.store.writing() as session:
+            probes.record(session, self._claim, tried, lines[told:])
+        return len(lines)
+
+    def _message(self, envelope: Envelope) -> bytes:
+        claim = self._claim
+        public_url = self._tools.settings.web.public_url
+        occasion = Occasion(
+            run=str(claim.run_id),
+            attempt=claim.attempt,
+            target=claim.address,
+            why=f"{_REASONS[claim.purpose]} ({claim.created_at:%Y-%m-%d})",
+            lookup_url=f"{public_url}/a/{claim.address}",
+            opt_out_url=f"{public_url}/policy",
+            contact=self._probe.contact or "",
+        )
+        now = self._tools.clock()
+        return message.compose(envelope, self._identity, occasion, key=self._tools.mark_key, now=now)
+
+
+def identity_of(settings: Settings) -> Identity:
+    """Return the names that the tester goes by."""
+    domain = settings.collector.domain
+    return Identity(settings.probe.ehlo_name or "", domain, settings.probe.sender_domain or domain)
+
+
+def new_token() -> str:
+    """Return a new unguessable token of 128 random bits."""
+    return secrets.token_hex(16)
+
+
+def _row(envelope: Envelope) -> EnvelopeRow:
+    return EnvelopeRow(
+        id=0,  # the database gives it
+        test_id=envelope.test,
+        token=envelope.recipient_token,
+        sender_token=envelope.sender_token,
+        mail_from=envelope.mail_from,
+        rcpt_to=envelope.rcpt_to,
+        result=None if envelope.skipped is None else EnvelopeResult.NOT_RUN,
+        reply=envelope.skipped,
+        sent_at=None,
+    )
+
+
+def _envelope(row: EnvelopeRow) -> Envelope:
+    return Envelope(
+        row.test_id,
+        planning.title(row.test_id),
+        row.mail_from,
+        row.rcpt_to,
+        row.token,
+        row.sender_token,
+    )

@@ -1,0 +1,164 @@
+"""The worker: takes due probe runs, several at once, and does what time alone brings about.
+
+Sleeps until a commit may have made work, until the next run is due, or until one of its own steps is
+done. Any number of workers share the runs of one database; the claim keeps them apart. A database
+that does not answer is waited for. Log event: ``worker_error``.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from rbl.config import Settings
+from rbl.errors import Conflict, RblError, Unavailable
+from rbl.probe.connection import Clock
+from rbl.probe.runner import name_of, run_step
+from rbl.probe.step import NameOf, Tools
+from rbl.store import listings, retests, runs
+from rbl.store.engine import Store
+from rbl.store.hosts import ZonePolicy
+from rbl.store.runs import Claim
+from rbl.store.signal import ChangeSignal
+
+_log = structlog.get_logger()
+
+# How long a wait for a commit lasts at most, and so how long stopping may take.
+_LISTEN = timedelta(seconds=0.5)
+# Between two looks at the table: a burst of commits is one look, and a run that is due but whose
+# neighbour is under test does not make the worker spin.
+_PAUSE_SECONDS = 0.1
+# Without having been told: signals may be lost.
+_LONGEST_SLEEP = timedelta(seconds=30)
+# How often listings are looked at that end, or are to be tested again, by their age.
+_TIDY_EVERY_SECONDS = 60
+
+
+class Worker:
+    """Works until ``stop``. One for each process."""
+
+    def __init__(
+        self,
+        store: Store,
+        policies: Mapping[str, ZonePolicy],
+        settings: Settings,
+        mark_key: bytes,
+        *,
+        owner: str,
+        clock: Clock,
+        name_of: NameOf = name_of,
+    ) -> None:
+        """*policies* by apex; *owner* is a name that no other worker has."""
+        self._tools = Tools(store, settings, mark_key, clock, name_of)
+        self._policies = policies
+        self._owner = owner
+        self._steps: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Make ``run`` return soon: steps under way are broken off, and taken up by whoever comes next."""
+        self._stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        listening = asyncio.create_task(self._listen())
+        tidying = asyncio.create_task(self._tidy())
+        try:
+            while not self._stopping:
+                self._woken.clear()
+                due = await self._take()
+                await self._sleep_until(due)
+        finally:
+            self._stopping = True
+            for task in (tidying, *self._steps):
+                task.cancel()
+            await asyncio.gather(listening, tidying, *self._steps, return_exceptions=True)
+
+    async def _take(self) -> datetime | None:
+        """Begin as many due runs as may be under way at once; return when the next is due."""
+        try:
+            while len(self._steps) < self._tools.settings.probe.concurrency and not self._stopping:
+                claim = await asyncio.to_thread(self._claim)
+                if claim is None:
+                    return await asyncio.to_thread(self._next_due)
+                step = asyncio.create_task(self._step(claim))
+                self._steps.add(step)
+                step.add_done_callback(self._done)
+        except Unavailable as fault:
+            _log.warning("worker_error", why=fault.message)
+        return None
+
+    def _done(self, step: asyncio.Task[None]) -> None:
+        self._steps.discard(step)
+        self._woken.set()
+
+    async def _sleep_until(self, due: datetime | None) -> None:
+        await asyncio.sleep(_PAUSE_SECONDS)
+        sleep = _LONGEST_SLEEP if due is None else min(due - self._tools.clock(), _LONGEST_SLEEP)
+        seconds = max(sleep.total_seconds(), _PAUSE_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def _step(self, claim: Claim) -> None:
+        try:
+            await run_step(self._tools, claim, self._policies[claim.zone])
+        except Conflict as lost:
+            _log.info("worker_error", run=claim.run_id, why=lost.message)
+        except RblError as fault:
+            _log.warning("worker_error", run=claim.run_id, why=fault.message)
+        except Exception:  # noqa: BLE001 — the rim: one run must not stop the others
+            _log.exception("worker_error", run=claim.run_id)
+
+    async def _listen(self) -> None:
+        """Wake the worker at every commit that may have made work."""
+        signal = ChangeSignal(self._tools.store, runs.CHANNEL)
+        try:
+            while not self._stopping:
+                try:
+                    if await asyncio.to_thread(signal.wait, _LISTEN):
+                        self._woken.set()
+                except Unavailable:
+                    await asyncio.sleep(_LISTEN.total_seconds())
+        finally:
+            signal.close()
+
+    async def _tidy(self) -> None:
+        """End expired listings and ask for the retests of old ones, again and again."""
+        while True:
+            try:
+                await asyncio.to_thread(self._tidy_once)
+            except RblError as fault:
+                _log.warning("worker_error", why=fault.message)
+            except Exception:  # noqa: BLE001 — the rim: it is tried again
+                _log.exception("worker_error", why="unforeseen")
+            await asyncio.sleep(_TIDY_EVERY_SECONDS)
+
+    def _tidy_once(self) -> None:
+        now = self._tools.clock()
+        with self._tools.store.writing() as session:
+            listings.end_expired(session, now)
+        for policy in self._policies.values():
+            with self._tools.store.writing() as session:
+                retests.queue_periodic(session, policy, now)
+
+    def _claim(self) -> Claim | None:
+        probe = self._tools.settings.probe
+        with self._tools.store.writing() as session:
+            return runs.claim(
+                session,
+                self._owner,
+                self._tools.clock(),
+                probe.lease,
+                self._policies,
+                outbound=probe.enabled,
+            )
+
+    def _next_due(self) -> datetime | None:
+        with self._tools.store.reading() as session:
+            return runs.next_due(session)
