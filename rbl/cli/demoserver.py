@@ -11,9 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -57,63 +55,91 @@ list_reserved = true  # the demonstration's relay is on loopback
 """
 
 
-@dataclass(slots=True, eq=False)
 class DemoServer:
-    """A running ``rbl serve``: where it listens, and how its clients see it."""
+    """``rbl serve`` with its data in *folder*, testing port *relay_port*, as its clients see it.
 
-    dns: Listen
-    web: str
-    collector: Listen
-    admin_key: str
-    collector_domain: str = _COLLECTOR_DOMAIN
+    It can be stopped, killed and started again: it then listens where it did before. *settings* are
+    further environment variables.
+    """
 
-    @classmethod
-    @asynccontextmanager
-    async def running(cls, folder: Path, relay_port: int) -> "AsyncIterator[Self]":
-        """Start the program in *folder*, with *relay_port* as the port that it tests; stop it at the end.
+    def __init__(self, folder: Path, relay_port: int, settings: Mapping[str, str] | None = None) -> None:
+        self.web = f"http://127.0.0.1:{_free_port()}"
+        self.dns = Listen("127.0.0.1", 0)
+        self.collector = Listen(_TESTER, 0)
+        self.collector_domain = _COLLECTOR_DOMAIN
+        self.admin_key = ""
+        self._folder = folder
+        self._relay_port = relay_port
+        self._settings = dict(settings or {})
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start the program.
 
         Raises:
             Unavailable: it does not start; its own words are in the message.
         """
-        web = _free_port()
-        zone = folder / "relays.toml"
-        zone.write_text(_ZONE.format(web=f"http://127.0.0.1:{web}"), encoding="utf-8")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "rbl",
-            "serve",
-            env=_environment(folder, zone, web, relay_port),
-            stdout=subprocess.PIPE,
-            stderr=(folder / "log").open("wb"),
-        )
-        try:
-            yield await cls._ready(process, folder / "log", web)
-        finally:
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-            await process.wait()
+        await self.start()
+        return self
 
-    @classmethod
-    async def _ready(cls, process: asyncio.subprocess.Process, log: Path, web: int) -> Self:
+    async def __aexit__(self, *fault: object) -> None:
+        """Stop the program as an operator does."""
+        await self.end(signal.SIGTERM)
+
+    async def start(self) -> None:
+        """Start the program on the data that is there.
+
+        Raises:
+            Unavailable: it does not start; its own words are in the message.
+        """
+        (self._folder / "relays.toml").write_text(_ZONE.format(web=self.web), encoding="utf-8")
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "rbl",
+                "serve",
+                env=self._environment(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        said = await self._said_at_start(self._process)
+        found = re.search(r"dns +(?P<dns>\S+).*collector +(?P<smtp>\S+)", said, re.DOTALL)
+        assert found is not None, "rbl serve says where it listens"
+        self.dns = Listen("127.0.0.1", int(found["dns"].rpartition(":")[2]))
+        self.collector = Listen(_TESTER, int(found["smtp"].rpartition(":")[2]))
+        first_key = re.search(r"first admin API key[^:]*: (\S+)", said)
+        if first_key:
+            self.admin_key = first_key[1]
+
+    async def end(self, number: signal.Signals) -> int:
+        """End the program with a signal, wait for it, and return its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        if process.returncode is None:
+            process.send_signal(number)
+        await process.communicate()
+        assert process.returncode is not None
+        return process.returncode
+
+    @property
+    def log(self) -> Path:
+        """The file with the program's log lines."""
+        return self._folder / "log"
+
+    async def _said_at_start(self, process: asyncio.subprocess.Process) -> str:
         assert process.stdout is not None
         said = ""
-        while "\nready\n" not in said:
+        while not said.endswith("ready\n"):
             line = await asyncio.wait_for(process.stdout.readline(), _PATIENCE_SECONDS)
             if not line:
-                raise Unavailable(f"rbl serve did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
+                await process.wait()
+                raise Unavailable(
+                    f"rbl serve did not start:\n{self.log.read_text(encoding='utf-8')[-2000:]}"
+                )
             said += line.decode()
-        found = re.search(
-            r"dns +(?P<dns>\S+).*collector +(?P<smtp>\S+).*key[^:]*: (?P<key>\S+)", said, re.DOTALL
-        )
-        assert found is not None, "rbl serve says where it listens"
-        dns_host, smtp_host = found["dns"].rpartition(":"), found["smtp"].rpartition(":")
-        return cls(
-            dns=Listen(dns_host[0], int(dns_host[2])),
-            web=f"http://127.0.0.1:{web}",
-            collector=Listen(smtp_host[0], int(smtp_host[2])),
-            admin_key=found["key"],
-        )
+        return said
 
     def nominate(self, message: bytes) -> Mapping[str, object]:
         """Nominate as the ISP's postmaster: make a key that trusts the ISP's own MX, and use it."""
@@ -188,12 +214,16 @@ class DemoServer:
         return f"$ {' '.join(command)} → {records or (status[1] if status else 'no answer')}"
 
     def proof(self) -> list[str]:
-        """Return the lines of the test that relayed: the envelope, and the word that took the message."""
-        transcript = httpx2.get(
-            f"{self.web}/v1/addresses/{_RELAY}/transcript", timeout=_TIMEOUT_SECONDS
-        ).json()
-        lines = [f"{line['side']}: {line['text']}" for line in transcript["lines"]]
-        return [line for line in lines if re.search(r"MAIL FROM|RCPT TO|queued|came back", line)][:6]
+        """Return what proved the relay open: the envelope, what was said to it, and what came of it."""
+        proof = self.story()["proof"]
+        assert isinstance(proof, dict), "a relay that a test listed has a proof"
+        envelope = proof["envelope"]
+        return [
+            f"MAIL FROM:{envelope['mail_from']}",
+            f"RCPT TO:{envelope['rcpt_to']}",
+            f"the relay took the message: {envelope['reply']}",
+            f"and delivered it to our collector, {proof['returned_at']}",
+        ]
 
     def _ask(self, address: str, rtype: str) -> dns_message.Message:
         query = dns_message.make_query(_owner_name(address), rtype)
@@ -219,33 +249,32 @@ class DemoServer:
             raise Unavailable(f"{path}: {told.get('detail', told)}")
         return told
 
-
-def _environment(folder: Path, zone: Path, web: int, relay_port: int) -> dict[str, str]:
-    """Return the settings of the demonstration as environment variables; no file of the user counts."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("RBL_")}
-    settings = folder / "rbl.toml"
-    settings.touch()
-    return own | {
-        "RBL_CONFIG": str(settings),
-        "RBL_ZONES": str(zone),
-        "RBL_DATA_DIR": str(folder),
-        "RBL_DATABASE__URL": f"sqlite:///{folder}/rbl.db",
-        "RBL_DNS__LISTEN": "127.0.0.1:0",
-        "RBL_WEB__LISTEN": f"127.0.0.1:{web}",
-        "RBL_WEB__PUBLIC_URL": f"http://127.0.0.1:{web}",
-        "RBL_COLLECTOR__LISTEN": f"{_TESTER}:0",
-        "RBL_COLLECTOR__DOMAIN": _COLLECTOR_DOMAIN,
-        "RBL_PROBE__ENABLED": "true",
-        "RBL_PROBE__ACKNOWLEDGE": "true",
-        "RBL_PROBE__EHLO_NAME": "tester.relaytest.example",
-        "RBL_PROBE__CONTACT": "postmaster@relaytest.example",
-        "RBL_PROBE__SOURCE_ADDRESS": _TESTER,
-        "RBL_PROBE__PORT": str(relay_port),
-        "RBL_PROBE__ALLOW_RESERVED": "127.0.0.0/8",
-        "RBL_PROBE__COMMAND_DELAY": "0",
-        "RBL_LISTS__FIRST_WAIT": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
+    def _environment(self) -> dict[str, str]:
+        """Return the demonstration's settings as environment variables; no file of the user's counts."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("RBL_")}
+        (self._folder / "rbl.toml").touch()
+        return own | {
+            "RBL_CONFIG": str(self._folder / "rbl.toml"),
+            "RBL_ZONES": str(self._folder / "relays.toml"),
+            "RBL_DATA_DIR": str(self._folder),
+            "RBL_DATABASE__URL": f"sqlite:///{self._folder}/rbl.db",
+            "RBL_DNS__LISTEN": str(self.dns),
+            "RBL_WEB__LISTEN": self.web.removeprefix("http://"),
+            "RBL_WEB__PUBLIC_URL": self.web,
+            "RBL_COLLECTOR__LISTEN": str(self.collector),
+            "RBL_COLLECTOR__DOMAIN": self.collector_domain,
+            "RBL_PROBE__ENABLED": "true",
+            "RBL_PROBE__ACKNOWLEDGE": "true",
+            "RBL_PROBE__EHLO_NAME": "tester.relaytest.example",
+            "RBL_PROBE__CONTACT": "postmaster@relaytest.example",
+            "RBL_PROBE__SOURCE_ADDRESS": _TESTER,
+            "RBL_PROBE__PORT": str(self._relay_port),
+            "RBL_PROBE__ALLOW_RESERVED": "127.0.0.0/8",
+            "RBL_PROBE__COMMAND_DELAY": "0",
+            "RBL_LISTS__FIRST_WAIT": "1",
+            "PYTHONUNBUFFERED": "1",
+            **self._settings,
+        }
 
 
 def _owner_name(address: str) -> str:

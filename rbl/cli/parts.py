@@ -22,7 +22,7 @@ from rbl.errors import ConfigError
 from rbl.mail import collector as mail_collector
 from rbl.mail import evidence, redact, returns
 from rbl.mail.collector import Received
-from rbl.probe import advice
+from rbl.probe import advice, plan
 from rbl.probe.worker import Worker
 from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
@@ -187,10 +187,12 @@ async def web(built: Built) -> AsyncIterator[str]:
 def web_parts(built: Built) -> WebParts:
     """Return what the web part needs of the others."""
     lists = built.settings.lists
+    # A test network stands for the world outside, whatever addresses it has.
+    inside = [network for network in evidence.INSIDE if network not in built.settings.probe.allow_reserved]
 
     def read_evidence(raw: bytes, nominator: Nominator, at: datetime) -> Evidence:
         return evidence.read(
-            raw, nominator, at, max_age=lists.max_evidence_age, max_octets=lists.max_evidence_octets
+            raw, nominator, at, lists.max_evidence_age, lists.max_evidence_octets, inside=inside
         )
 
     return WebParts(
@@ -200,7 +202,8 @@ def web_parts(built: Built) -> WebParts:
         zone_files=built.zones,
         read_evidence=read_evidence,
         published=redact.published,
-        advice=lambda platform: advice.advice(platform) if platform else None,
+        advice=advice.advice,
+        form_title=plan.title,
         ready=lambda: {"dns": built.catalogue.ready()},
         now=now,
         registry=built.registry,

@@ -11,7 +11,8 @@ caller's concern (``addresses.reserved_reason``). ``source`` takes messages apar
 reads one field, ``wrapping`` finds the message inside a message. Pure; logs nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_network
 
@@ -33,7 +34,7 @@ _MAX_SHOWN = 255
 # Never a peer from outside: private use, loopback, link local, unique local. Carriers' shared space
 # (100.64.0.0/10) is not here: an ISP's customers reach its MX from there, and a customer's spam must
 # not make us read on below it.
-_INSIDE: tuple[Network, ...] = tuple(
+INSIDE: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
         "10.0.0.0/8",
@@ -58,15 +59,24 @@ class _Proof:
     signed_in: bool
 
 
-def read(raw: bytes, nominator: Nominator, now: datetime, max_age: timedelta, max_octets: int) -> Evidence:
+def read(
+    raw: bytes,
+    nominator: Nominator,
+    now: datetime,
+    max_age: timedelta,
+    max_octets: int,
+    *,
+    inside: Iterable[Network] = INSIDE,
+) -> Evidence:
     """Return which address *raw* proves, and when the nominator's MX took the spam from it.
 
     *raw* is the spam's source, a message with the spam attached, or an abuse report; *now* is
-    aware.
+    aware. *inside* are networks that nobody outside has, beside the nominator's own.
 
     Raises:
         BadInput: nothing is proven, or it is too old; the sentence says what to send instead.
     """
+    nominator = replace(nominator, internal_networks=(*inside, *nominator.internal_networks))
     if len(raw) > max_octets:
         raise BadInput(
             f"The evidence has {len(raw)} octets and at most {max_octets} are taken: "
@@ -243,9 +253,7 @@ def _received_at(proof: _Proof, now: datetime, max_age: timedelta) -> datetime:
 
 def _is_inside(address: Address, nominator: Nominator) -> bool:
     return any(
-        address in network
-        for network in (*_INSIDE, *nominator.internal_networks)
-        if network.version == address.version
+        address in network for network in nominator.internal_networks if network.version == address.version
     )
 
 

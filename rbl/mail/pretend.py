@@ -23,12 +23,13 @@ class PretendRelay:
     """An open relay at *host*: takes mail from anybody for anybody and forwards it by *routes*.
 
     *routes* gives the server of each recipient domain. Once ``closed`` is set it refuses strangers,
-    as its admin's repair would.
+    as its admin's repair would. *refused* has the lines by which those servers refused its mail.
     """
 
     host: str
     routes: Mapping[str, Listen]
     closed: bool = False
+    refused: list[str] = field(default_factory=list, init=False)
 
     async def handle_RCPT(  # noqa: N802 — aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -60,10 +61,14 @@ class PretendRelay:
         return "250 2.0.0 Ok: queued"
 
     def _forward(self, target: Listen, sender: str, recipient: str, message: bytes) -> None:
-        with smtplib.SMTP(
-            target.host, target.port, "relay.demo.example", _TIMEOUT_SECONDS, source_address=(self.host, 0)
-        ) as client:
-            client.sendmail(sender, [recipient], message)
+        try:
+            with smtplib.SMTP(
+                target.host, target.port, "relay.demo.example", _TIMEOUT_SECONDS, (self.host, 0)
+            ) as client:
+                client.sendmail(sender, [recipient], message)
+        except smtplib.SMTPRecipientsRefused as refusal:  # a mail server would write a bounce now
+            for code, text in refusal.recipients.values():
+                self.refused.append(f"{code} {text.decode(errors='replace')}")
 
 
 @dataclass(slots=True, eq=False)
