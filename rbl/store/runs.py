@@ -156,7 +156,7 @@ def count_unfinished(session: Session, zone: str, now: datetime) -> tuple[int, i
         .join(Host)
         .where(Host.zone == zone, ProbeRun.finished_at.is_(None))
     ).one()
-    return row[0], row[1]
+    return unfinished, due
 
 
 def renew(session: Session, claim: Claim, now: datetime, lease: timedelta) -> None:
