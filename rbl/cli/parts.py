@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +41,9 @@ from rbl.zone.zonefile import ZoneFile
 
 # How long a page that is being sent, or an event stream, may hold up the end.
 _WEB_GRACE_SECONDS = 5
+# For the first index of all: one million listings take three seconds from SQL, and none from disk.
+_FIRST_INDEX_SECONDS = 60
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,20 @@ async def dns(built: Built) -> AsyncIterator[str]:
     follower.start()
     try:
         server.start()
+        await _until_ready(follower)
         yield f"{' '.join(map(str, server.bound))} (UDP and TCP)"
     finally:
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(follower.stop)
         reader.close()
+
+
+async def _until_ready(follower: Follower) -> None:
+    """Wait for a first index, so that "ready" is true; not for ever, since SERVFAIL is an answer too."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_INDEX_SECONDS):
+            while not follower.ready():  # noqa: ASYNC110 — the follower is a thread
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 @asynccontextmanager
