@@ -37,13 +37,19 @@ def ask(session: Session, policy: ZonePolicy, address: Address, asked_by: str, n
         Conflict: it is not listed, or listed by hand and so not for a test to decide.
         Refused: too soon after a failed retest, or its owner forbade tests.
     """
+    if hosts.find(session, policy.apex, address) is None:
+        _refuse_by_hand(session, policy, address)
     host = hosts.lock(session, policy.apex, address)
     if host.state in _UNDER_WAY:
         run = hosts.unfinished_run(session, host.id)
         assert run is not None, "a retest under way has a run"
         return Retest(address, run.id, host.state, is_new=False)
     if host.state is not State.LISTED:
-        raise _not_retestable(session, policy, address, host)
+        _refuse_by_hand(session, policy, address)
+        raise Conflict(
+            f"{address} is not listed (it is {host.state.value}): there is nothing to retest",
+            code="not-listed",
+        )
     exemptions.refuse_test_of(session, address)
     if host.retest_allowed_at is not None and host.retest_allowed_at > now:
         raise Refused(
@@ -82,12 +88,10 @@ def queue_periodic(session: Session, policy: ZonePolicy, now: datetime, limit: i
     return count
 
 
-def _not_retestable(session: Session, policy: ZonePolicy, address: Address, host: Host) -> Conflict:
+def _refuse_by_hand(session: Session, policy: ZonePolicy, address: Address) -> None:
+    """Raise Conflict where *address*, which no test listed, is listed by hand."""
     if listings.covering(session, policy.apex, address):
-        return Conflict(
+        raise Conflict(
             f"{address} is listed by hand, which no test decides: write to the operator",
             code="listed-by-hand",
         )
-    return Conflict(
-        f"{address} is not listed (it is {host.state.value}): there is nothing to retest", code="not-listed"
-    )
