@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from rbl import lifecycle
 from rbl.errors import RblError
@@ -193,9 +194,22 @@ def conclude(
     """End a worker's step with *verdict*, and return the host's state."""
     with store.writing() as session:
         runs.held(session, claimed)
-        facts = conclusions.facts(session, claimed, verdict, at, more_envelopes=more)
-        outcome = lifecycle.after_step(verdict, facts, policy.times, at)
-        return conclusions.end_step(session, claimed, verdict, outcome, policy, at)
+        return end_step(session, claimed, verdict, at, more=more, policy=policy)
+
+
+def end_step(
+    session: Session,
+    claimed: Claim,
+    verdict: Verdict,
+    at: datetime,
+    *,
+    more: bool = False,
+    policy: ZonePolicy = POLICY,
+) -> State:
+    """End a worker's step with *verdict* in an open transaction, and return the host's state."""
+    facts = conclusions.facts(session, claimed, verdict, at, more_envelopes=more)
+    outcome = lifecycle.after_step(verdict, facts, policy.times, at)
+    return conclusions.end_step(session, claimed, verdict, outcome, policy, at)
 
 
 def come_back(
@@ -228,6 +242,12 @@ def relay_once(store: Store, at: datetime = NOW) -> Claim:
     come_back(store, claimed.run_id, at)
     conclude(store, claimed, Verdict.OPEN, at)
     return claimed
+
+
+def results(store: Store, run_id: int) -> list[EnvelopeResult | None]:
+    """Return what became of a run's envelopes."""
+    with store.reading() as session:
+        return [row.result for row in probes.envelopes(session, run_id)]
 
 
 def make_listed(store: Store, at: datetime = NOW) -> Claim:
