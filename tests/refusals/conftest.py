@@ -61,9 +61,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A list with keys of each role, an exemption, a do-not-test network, a listing, and a nomination."""
     folder = tmp_path_factory.mktemp("refusals")
     server = DemoServer(folder, 25, {"RBL_PROBE__ENABLED": "false"})
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(server.start())
-    running = Running(server, folder, {"admin": server.admin_key})
+    with asyncio.Runner() as runner:
+        runner.run(server.start())
+        yield _filled(Running(server, folder, {"admin": server.admin_key}))
+        assert 0 == runner.run(server.end(signal.SIGTERM))
+
+
+def _filled(running: Running) -> Running:
+    """Return *running* with its keys, after everything that the tables speak of was put into it."""
+    server = running.server
     keys = {"admin": server.admin_key, "none": "", "wrong": "rbl_nobody"}
     body: dict[str, object]
     for role in ("operator", "nominator"):
@@ -92,7 +98,4 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             "Idempotency-Key": "used",
         },
     ).raise_for_status()
-    yield running
-    status = loop.run_until_complete(server.end(signal.SIGTERM))
-    loop.close()
-    assert 0 == status
+    return running
