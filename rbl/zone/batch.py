@@ -92,8 +92,8 @@ class Batch:
 def parse_network(subject: str) -> tuple[bytes, int] | None:
     """Return the first address, packed, and the prefix length that *subject* writes, or None.
 
-    IPv4-mapped and 6to4 networks become the IPv4 network inside them; what is narrower than one
-    6to4 site (a /48) answers nothing and is no network of ours.
+    IPv4-mapped and 6to4 networks are none: they are answered as the IPv4 networks inside them, whose
+    form is the canonical one. Were both taken, delisting one would delist the other.
     """
     host, slash, length_text = subject.partition("/")
     try:
@@ -106,8 +106,8 @@ def parse_network(subject: str) -> tuple[bytes, int] | None:
         return None
     if length < bits and int.from_bytes(packed, "big") & ((1 << (bits - length)) - 1):
         return None
-    if bits == 128 and length >= 96 and packed.startswith(_MAPPED):
-        return packed[12:], length - 96
-    if bits == 128 and length >= 16 and packed.startswith(_6TO4):
-        return (packed[2:6], length - 16) if length <= 48 else None
+    if bits == 128 and (
+        (length >= 96 and packed.startswith(_MAPPED)) or (length >= 16 and packed.startswith(_6TO4))
+    ):
+        return None
     return packed, length

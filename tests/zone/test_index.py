@@ -2,55 +2,23 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rbl.addresses import parse_network
 from rbl.errors import Conflict
 from rbl.terms import Address, Change, Entry, Listed, Network
 from rbl.zone import index
 from rbl.zone.index import AnswerSet, Index
-from rbl.zone.zonefile import Kind, Reason, ZoneFile
+from rbl.zone.zonefile import Reason, ZoneFile
+from tests.zone.lists import entry, exemption, listing, live_after
 
 ZoneWith = Callable[..., ZoneFile]
-NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
-
-
-def entry(
-    serial: int, change: Change, subject: str, reason: str = "open-relay", text: str | None = None
-) -> Entry:
-    """Return a journal entry of the list relays.example."""
-    shown = "" if change in {Change.EXEMPTED, Change.UNEXEMPTED} else reason
-    return Entry("relays.example", serial, change, subject, shown, text, "test", "test", NOW)
-
-
-def listing(subject: str, reason: str = "open-relay", text: str | None = None) -> Listed:
-    """Return a live listing."""
-    return Listed(subject, reason, text, exempt=False)
-
-
-def exemption(subject: str) -> Listed:
-    """Return a live exemption."""
-    return Listed(subject, "", None, exempt=True)
 
 
 # --- the model -----------------------------------------------------------------------------------
-
-
-def live_after(entries: Iterable[Entry]) -> list[Listed]:
-    """Return what is live after *entries*, worked out one by one."""
-    live: dict[tuple[str, str], Listed] = {}
-    for change in entries:
-        key = (change.subject, change.reason)
-        if change.change in {Change.LISTED, Change.EXEMPTED}:
-            live[key] = Listed(change.subject, change.reason, change.text, change.change is Change.EXEMPTED)
-        else:
-            live.pop(key, None)
-    return list(live.values())
 
 
 def inner(address: Address) -> Address:
@@ -61,13 +29,13 @@ def inner(address: Address) -> Address:
 
 
 def inner_network(text: str) -> Network | None:
-    """Return the network a subject is about, in the family that answers for it."""
-    network = parse_network(text)
-    if isinstance(network, IPv6Network) and network.subnet_of(IPv6Network("2002::/16")):
-        if network.prefixlen > 48:
-            return None
-        return IPv4Network(((int(network.network_address) >> 80) & 0xFFFFFFFF, network.prefixlen - 16))
-    return network
+    """Return the network a subject is about; none where an IPv4 network answers in its place."""
+    network = ip_network(text)
+    inside = any(
+        isinstance(network, IPv6Network) and network.subnet_of(IPv6Network(other))
+        for other in ("2002::/16", "::ffff:0:0/96")
+    )
+    return None if inside else network
 
 
 TEST_POINTS = {
@@ -428,112 +396,50 @@ def test_recompiling_with_another_zone_file(zone: ZoneFile, zone_with: ZoneWith)
     ]
 
 
-# --- lists of names ------------------------------------------------------------------------------
-
-
-def labels(name: str) -> tuple[bytes, ...]:
-    """Return the labels of *name*."""
-    return tuple(label.encode() for label in name.split("."))
-
-
-name_subjects = st.builds(
-    lambda star, parts: star + ".".join(parts),
-    st.sampled_from(["", "*."]),
-    st.lists(st.sampled_from(["a", "b", "test", "invalid"]), min_size=1, max_size=4),
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("203.0.113.0/24", "a network around a listing"),
+        ("203.0.0.0/8", "a network of many blocks"),
+        ("203.0.113.9/32", "the listing itself"),
+        ("8.8.8.0/24", "a network inside a listing"),
+        ("127.0.0.0/24", "the test points"),
+        ("0.0.0.0/0", "everything"),
+        ("::ffff:127.0.0.0/120", "the test points in IPv6"),
+        ("::/80", "all IPv4-mapped addresses are in it"),
+        ("2002:cb00:7109:1::/64", "a part of a listed 6to4 site"),
+        ("2000::/4", "all 6to4 addresses are in it"),
+        ("2001:4860::/28", "a network around an IPv6 listing"),
+        ("2001:4860:1::/48", "a network inside an IPv6 listing"),
+    ],
 )
-name_changes = st.lists(
-    st.tuples(
-        st.sampled_from([Change.LISTED, Change.LISTED, *Change]),
-        name_subjects | st.just("*"),
-        st.sampled_from(["open-relay", "multihop", "forgotten"]),
-        st.sampled_from([None, "own text"]),
-    ),
-    max_size=15,
-).map(lambda drawn: [entry(serial, *change) for serial, change in enumerate(drawn, start=1)])
+def test_has_below(zone: ZoneFile, asked: str, reason: str) -> None:
+    """A network with something listed in it, or itself inside a listing, has something below."""
+    rows = [listing("203.0.113.9/32"), listing("8.8.0.0/16"), listing("2001:4860::/32")]
 
-
-def covers(subject: str, name: str) -> bool:
-    """Whether *subject* of a list of names is about *name*."""
-    return name.endswith(subject.removeprefix("*")) if subject.startswith("*.") else subject in {"*", name}
-
-
-def name_is_listed(zone: ZoneFile, live: Sequence[Listed], name: str) -> bool:
-    """Return whether *name* is listed, by looking at every listing."""
-    about = [row for row in live if covers(row.subject, name)]
-    if name in {"test", "invalid"}:
-        return name == "test"
-    return not any(row.exempt for row in about) and any(row.reason in zone.reasons for row in about)
-
-
-ASKED = [
-    ".".join(parts)
-    for n in (1, 2, 3)
-    for parts in itertools.product(["a", "b", "test", "invalid"], repeat=n)
-]
-
-
-@given(entries=name_changes, cut=st.integers(0, 15))
-@settings(max_examples=100, deadline=None)
-def test_find_name_agrees_with_a_scan(name_zone: ZoneFile, entries: list[Entry], cut: int) -> None:
-    """Compiled or followed, a list of names answers what a scan of all listings answers."""
-    live = live_after(entries)
-    compiled = index.compile_index(name_zone, 9, live)
-    followed = index.compile_index(name_zone, 0, []).apply(entries[:cut]).apply(entries[cut:])
-
-    assert [name_is_listed(name_zone, live, name) for name in ASKED] == [
-        compiled.find_name(labels(name)) is not None for name in ASKED
-    ]
-    assert [compiled.find_name(labels(name)) for name in ASKED] == [
-        followed.find_name(labels(name)) for name in ASKED
-    ]
-    assert [compiled.has_name_below(labels(name)) for name in ASKED] == [
-        followed.has_name_below(labels(name)) for name in ASKED
-    ]
-    assert (compiled.live(), compiled.exempt(), compiled.ignored()) == (
-        followed.live(), followed.exempt(), followed.ignored(),
-    )  # fmt: skip
-
-
-@given(entries=name_changes)
-@settings(max_examples=100, deadline=None)
-def test_names_above_a_listed_name_are_there(name_zone: ZoneFile, entries: list[Entry]) -> None:
-    """Above every listed name something is said to be below, or it would be hidden (RFC 8020)."""
-    compiled = index.compile_index(name_zone, 9, live_after(entries))
-    listed = [name for name in ASKED if compiled.find_name(labels(name))]
-    above = [labels(name)[at:] for name in listed for at in range(1, len(labels(name)) + 1)]
-
-    assert [True for _ in above] == [compiled.has_name_below(name) for name in above]
+    assert index.compile_index(zone, 1, rows).has_below(ip_network(asked)), reason
 
 
 @pytest.mark.parametrize(
-    ("name", "below", "reason"),
+    ("asked", "reason"),
     [
-        ("", True, "TEST is below the apex"),
-        ("example", True, "spam.example is"),
-        ("spam.example", False, "nothing below a name listed alone"),
-        ("wild.example", True, "all names are"),
-        ("x.wild.example", True, "all names below it are as well"),
-        ("gone.example", False, "only an exempt name is"),
-        ("other", False, "nothing at all"),
+        ("203.0.113.0/29", "just before a listing"),
+        ("203.0.113.10/31", "just after a listing"),
+        ("9.0.0.0/8", "blocks without anything"),
+        ("8.8.8.0/24", "an exemption"),
+        ("::ffff:9.0.0.0/104", "no IPv4 listing in it"),
+        ("2002:900::/24", "no IPv4 listing in it"),
+        ("4000::/4", "no IPv6 listing in it"),
+        ("2001:4861::/32", "just after an IPv6 listing"),
     ],
 )
-def test_has_name_below(name_zone: ZoneFile, name: str, below: bool, reason: str) -> None:  # noqa: FBT001 - a table's column
-    """A name exists where something below it is listed (RFC 8020)."""
-    compiled = index.compile_index(
-        name_zone, 1, [listing("spam.example"), listing("*.wild.example"), exemption("ham.gone.example")]
-    )
+def test_has_nothing_below(zone: ZoneFile, asked: str, reason: str) -> None:
+    """A network without anything listed in it has nothing below."""
+    rows = [
+        listing("203.0.113.9/32"),
+        listing("8.8.0.0/16"),
+        exemption("8.8.8.0/24"),
+        listing("2001:4860::/32"),
+    ]
 
-    assert below == compiled.has_name_below(labels(name) if name else ()), reason
-
-
-def test_each_kind_of_list_holds_its_own_kind(zone: ZoneFile, name_zone: ZoneFile) -> None:
-    """A list of addresses has no names and no TEST, and a list of names no addresses."""
-    rows = [listing("203.0.113.9/32"), listing("spam.example")]
-    of_addresses, of_names = (index.compile_index(one, 1, rows) for one in (zone, name_zone))
-
-    assert [Kind.ADDRESSES, Kind.NAMES] == [of_addresses.zone.kind, of_names.zone.kind]
-    assert (None, None) == (
-        of_addresses.find_name((b"test",)),
-        of_addresses.find_name((b"spam", b"example")),
-    )
-    assert (None, None) == tuple(of_names.find_address(ip_address(a)) for a in ("203.0.113.9", "127.0.0.2"))
+    assert not index.compile_index(zone, 1, rows).has_below(ip_network(asked)), reason
