@@ -1,6 +1,6 @@
 """Opening the database for a command: with the newest schema, and what every list needs in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +17,22 @@ def now() -> datetime:
 
 
 @contextmanager
+def connected(settings: Settings) -> "Iterator[Store]":
+    """Yield the database of *settings* as it is, without asking anything of it, and close it at the end.
+
+    Raises:
+        ConfigError: the database's URL is wrong.
+    """
+    from rbl.store.engine import Store  # noqa: PLC0415 — see rbl.cli
+
+    store = Store(settings.database.url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
 def opened(settings: Settings) -> "Iterator[Store]":
     """Yield the migrated database of *settings*, with its zones and switches, and close it at the end.
 
@@ -24,18 +40,25 @@ def opened(settings: Settings) -> "Iterator[Store]":
         ConfigError: the database's URL, its schema, or a zone file is wrong.
         Unavailable: the database does not answer.
     """
-    from rbl.store import journal, migrate, switches  # noqa: PLC0415 — see rbl.cli
-    from rbl.store.engine import Store  # noqa: PLC0415
-    from rbl.zone import zonefile  # noqa: PLC0415
+    from rbl.zone import zonefile  # noqa: PLC0415 — see rbl.cli
 
     zones = [zonefile.read(path) for path in settings.zones]
-    store = Store(settings.database.url)
-    try:
-        migrate.upgrade(store)
-        with store.writing() as session:
-            switches.set_up(session, now())
-            for zone in zones:
-                journal.open_zone(session, zone.apex_text, now())
+    with connected(settings) as store:
+        prepare(store, [zone.apex_text for zone in zones])
         yield store
-    finally:
-        store.close()
+
+
+def prepare(store: "Store", apexes: Iterable[str]) -> None:
+    """Give the database the newest schema, and what every list needs in it.
+
+    Raises:
+        ConfigError: the database is of a newer version of the program.
+        Unavailable: the database does not answer.
+    """
+    from rbl.store import journal, migrate, switches  # noqa: PLC0415 — see rbl.cli
+
+    migrate.upgrade(store)
+    with store.writing() as session:
+        switches.set_up(session, now())
+        for apex in apexes:
+            journal.open_zone(session, apex, now())

@@ -7,10 +7,12 @@ it. Parts know nothing of each other: what one needs of another is handed over h
 import asyncio
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -27,7 +29,7 @@ from rbl.probe.worker import Worker
 from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower
+from rbl.responder.follower import Follower, index_path
 from rbl.responder.server import Server
 from rbl.store import secrets
 from rbl.store.engine import Store
@@ -54,13 +56,12 @@ class Built:
     store: Store
     zones: Mapping[str, ZoneFile]  # by apex
     policies: Mapping[str, ZonePolicy]  # by apex, the first is the default list
-    mark_key: bytes  # signs our test messages
     registry: CollectorRegistry
     catalogue: Catalogue
 
 
 def build(settings: Settings, store: Store) -> Built:
-    """Return what the parts are built from.
+    """Return what the parts are built from; nothing is asked of the database yet.
 
     Raises:
         ConfigError: a zone file is wrong, or two have one apex.
@@ -73,14 +74,11 @@ def build(settings: Settings, store: Store) -> Built:
         zones[zone.apex_text] = zone
     if not zones:
         raise ConfigError(["zones: name at least one zone file"])
-    with store.writing() as session:
-        mark_key = secrets.get_or_make(session, secrets.PROBE_MARK)
     return Built(
         settings=settings,
         store=store,
         zones=zones,
         policies={apex: policy_of(settings, zone) for apex, zone in zones.items()},
-        mark_key=mark_key,
         registry=CollectorRegistry(),
         catalogue=Catalogue(zones.values()),
     )
@@ -107,6 +105,7 @@ def policy_of(settings: Settings, zone: ZoneFile) -> ZonePolicy:
 async def dns(built: Built) -> AsyncIterator[str]:
     """Answer DNS and follow the journal."""
     settings = built.settings
+    _make_writable(settings.data_dir)
     counters = Counters(built.registry)
     reader = JournalReader(built.store)
     follower = Follower(
@@ -122,11 +121,9 @@ async def dns(built: Built) -> AsyncIterator[str]:
         lambda packet, transport: answer(packet, built.catalogue, transport, settings.dns),
         counters,
     )
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     follower.start()
     try:
         server.start()
-        await _until_ready(follower)
         yield f"{' '.join(map(str, server.bound))} (UDP and TCP)"
     finally:
         await asyncio.to_thread(server.stop)
@@ -134,21 +131,37 @@ async def dns(built: Built) -> AsyncIterator[str]:
         reader.close()
 
 
-async def _until_ready(follower: Follower) -> None:
+def is_on_disk(built: Built) -> bool:
+    """Whether DNS can begin without the database: a run before left an index of every zone on disk."""
+    return all(index_path(built.settings.data_dir, apex).exists() for apex in built.zones)
+
+
+async def until_dns_is_ready(built: Built) -> None:
     """Wait for a first index, so that "ready" is true; not for ever, since SERVFAIL is an answer too."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_INDEX_SECONDS):
-            while not follower.ready():  # noqa: ASYNC110 — the follower is a thread
+            while not built.catalogue.ready():  # noqa: ASYNC110 — the follower is a thread
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def mark_key(store: Store) -> bytes:
+    """Return the key that signs our test messages, made where there is none yet.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with store.writing() as session:
+        return secrets.get_or_make(session, secrets.PROBE_MARK)
 
 
 @asynccontextmanager
 async def collector(built: Built) -> AsyncIterator[str]:
     """Take messages for our tokens."""
     settings = built.settings.collector
+    key = await asyncio.to_thread(mark_key, built.store)
 
     def deliver(received: Received) -> None:
-        returns.keep(built.store, built.mark_key, received)
+        returns.keep(built.store, key, received)
 
     sink = mail_collector.Collector(settings, deliver)
     await sink.start()
@@ -162,7 +175,8 @@ async def collector(built: Built) -> AsyncIterator[str]:
 async def worker(built: Built) -> AsyncIterator[str]:
     """Test hosts, judge what came back, end what has expired."""
     settings = built.settings
-    work = Worker(built.store, built.policies, settings, built.mark_key, owner=worker_name(), clock=now)
+    key = await asyncio.to_thread(mark_key, built.store)
+    work = Worker(built.store, built.policies, settings, key, owner=worker_name(), clock=now)
     task = asyncio.create_task(work.run())
     try:
         yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
@@ -192,6 +206,7 @@ async def web(built: Built) -> AsyncIterator[str]:
     try:
         yield f"http://{Listen(*listener.getsockname()[:2])} as {settings.web.public_url}"
     finally:
+        app.state.streams.end()
         server.should_exit = True
         await task
 
@@ -232,6 +247,19 @@ class _Uvicorn(uvicorn.Server):
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
         return nullcontext()
+
+
+def _make_writable(folder: Path) -> None:
+    """Make *folder* where it is missing, and see that a file can be made in it.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as fault:
+        raise ConfigError([f"data_dir: cannot write to {folder}: {fault.strerror}"]) from None
 
 
 def _listener(listen: Listen) -> socket.socket:

@@ -1,28 +1,40 @@
 """``rbl serve``: the whole program in one process, or some of its parts.
 
-The parts are in ``parts``; this file opens the database, starts them in order, says where they
+The parts are in ``parts``; this file prepares the database, starts them in order, says where they
 listen, and stops them in reverse when a signal comes: no query, request or message is cut off, and
-a test under way is laid down to be taken up again.
+a test under way is laid down to be taken up again. A second signal kills.
+
+Where an index of every zone is on disk, DNS answers from it before the database is asked, and while
+it does not answer the other parts wait. Log event: ``database_awaited``, once.
 """
 
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 
 from rbl import __version__
 from rbl.cli import logs
 from rbl.cli.context import settings_of
-from rbl.cli.opening import now, opened
+from rbl.cli.opening import connected, now, prepare
 from rbl.config import Settings
-from rbl.errors import BadInput
+from rbl.errors import BadInput, ConfigError, Unavailable
 
 if TYPE_CHECKING:
-    from rbl.store.engine import Store
+    from rbl.cli.parts import Built
+
+    Starter = Callable[[Built], AbstractAsyncContextManager[str]]
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+# Between two looks whether the database answers, while DNS goes on without it.
+_DATABASE_PAUSE_SECONDS = 2.0
+
+_log = structlog.get_logger()
 
 
 class Part(StrEnum):
@@ -66,49 +78,110 @@ def run(settings: Settings, wanted: frozenset[Part], say: Callable[[str], None])
     """Run *wanted* parts until SIGTERM or SIGINT, telling where they listen by *say*.
 
     Raises:
-        ConfigError: something cannot be started as it is configured.
-        Unavailable: the database does not answer at the start.
+        ConfigError: something cannot be started as it is configured; names every fault.
+        Unavailable: the database does not answer at the start, and DNS has nothing to answer from.
     """
     import uvloop  # noqa: PLC0415 — see rbl.cli
 
-    from rbl.store import keys  # noqa: PLC0415
+    from rbl.cli import parts  # noqa: PLC0415
 
-    with opened(settings) as store:
-        with store.writing() as session:
-            first_key = keys.make_first(session, now=now())
-        uvloop.run(_run_parts(settings, store, wanted, say, first_key))
+    with connected(settings) as store:
+        uvloop.run(_Run(parts.build(settings, store), wanted, say).until_stopped())
 
 
-async def _run_parts(
-    settings: Settings,
-    store: "Store",
-    wanted: frozenset[Part],
-    say: Callable[[str], None],
-    first_key: str | None,
-) -> None:
-    from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+class _Run:
+    """The program from its start to its stop."""
 
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    built = parts.build(settings, store)
-    starters = {
-        Part.DNS: parts.dns,
-        Part.COLLECTOR: parts.collector,
-        Part.WORKER: parts.worker,
-        Part.WEB: parts.web,
-    }
-    async with AsyncExitStack() as running:
-        lines = [f"rbl {__version__}: {', '.join(built.policies)}"]
-        for part, starter in starters.items():
-            if part in wanted:
-                line = await running.enter_async_context(starter(built))
-                lines.append(f"  {part.value:10} {line}")
+    def __init__(self, built: "Built", wanted: frozenset[Part], say: Callable[[str], None]) -> None:
+        self._built = built
+        self._wanted = wanted
+        self._say = say
+        self._stopping = asyncio.Event()
+        self._running = AsyncExitStack()
+        self._lines = [f"rbl {__version__}: {', '.join(built.policies)}"]
+        self._faults: list[str] = []
+
+    async def until_stopped(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _STOPS:
+            loop.add_signal_handler(number, self._stop)
+        async with self._running:
+            await self._start()
+            await self._stopping.wait()
+            self._say("stopping; a second signal ends it at once")
+        self._say("stopped")
+
+    def _stop(self) -> None:
+        """Begin to stop; from now on a signal kills, of which nothing that is kept takes harm."""
+        self._stopping.set()
+        for number in _STOPS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    async def _start(self) -> None:
+        """Start every part that is wanted, DNS before the database where it can."""
+        from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+
+        built = self._built
+        starters = {
+            Part.DNS: parts.dns,
+            Part.COLLECTOR: parts.collector,
+            Part.WORKER: parts.worker,
+            Part.WEB: parts.web,
+        }
+        left = [part for part in starters if part in self._wanted]
+        if Part.DNS in left and parts.is_on_disk(built):
+            left.remove(Part.DNS)
+            await self._start_part(Part.DNS, parts.dns)
+            first_key = await self._prepared_at_last()
+        else:
+            first_key = await asyncio.to_thread(_prepared, built)
+        for part in left:
+            if not self._stopping.is_set():
+                await self._start_part(part, starters[part])
+        if self._faults:
+            raise ConfigError(self._faults)
         if first_key is not None:
-            lines.append(f"  first admin API key, shown only now: {first_key}")
-        lines.append("ready")
-        say("\n".join(lines))
-        await stopping.wait()
-        say("stopping")
-    say("stopped")
+            self._lines.append(f"  first admin API key, shown only now: {first_key}")
+        if Part.DNS in self._wanted:
+            await parts.until_dns_is_ready(built)
+        self._say("\n".join([*self._lines, "ready"]))
+
+    async def _start_part(self, part: Part, starter: "Starter") -> None:
+        try:
+            line = await self._running.enter_async_context(starter(self._built))
+        except ConfigError as fault:  # the other parts may have faults too: all are told together
+            self._faults += fault.faults
+        else:
+            self._lines.append(f"  {part.value:10} {line}")
+
+    async def _prepared_at_last(self) -> str | None:
+        """Prepare the database, and wait for it while it does not answer: DNS answers from disk."""
+        told = False
+        while not self._stopping.is_set():
+            try:
+                return await asyncio.to_thread(_prepared, self._built)
+            except Unavailable as fault:
+                if self._faults:
+                    raise ConfigError(self._faults) from None
+                if not told:
+                    _log.warning("database_awaited", why=fault.message)
+                told = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DATABASE_PAUSE_SECONDS):
+                    await self._stopping.wait()
+        return None
+
+
+def _prepared(built: "Built") -> str | None:
+    """Bring the database to what this program needs, and return the first admin key where it made it.
+
+    Raises:
+        ConfigError: the database is of a newer version of the program.
+        Unavailable: it does not answer.
+    """
+    from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
+
+    prepare(built.store, built.zones)
+    with built.store.writing() as session:
+        return keys.make_first(session, now=now())

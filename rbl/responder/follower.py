@@ -66,6 +66,11 @@ class Reader(Protocol):
         """Return soon after a commit, or after *timeout* at the latest."""
 
 
+def index_path(data_dir: Path, apex: str) -> Path:
+    """Return where in *data_dir* the index of *apex* is kept."""
+    return data_dir / f"{apex}.index"
+
+
 @dataclass(slots=True, eq=False)
 class _Followed:
     """Where the follower is with one zone. *newest* is not what is served while it is held back."""
@@ -106,7 +111,7 @@ class Follower:
     ) -> None:
         self._reader = reader
         self._catalogue = catalogue
-        self._zones = [_Followed(zone, data_dir / f"{zone.apex_text}.index") for zone in zones]
+        self._zones = [_Followed(zone, index_path(data_dir, zone.apex_text)) for zone in zones]
         self._counters = counters
         self._max_change_share = max_change_share
         self._pace = pace or Pace()
