@@ -8,6 +8,7 @@ again later. An event's id lets a reader that lost its connection go on where it
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -39,6 +40,11 @@ class Streams:
 
     def __init__(self) -> None:
         self._by_client: Counter[str] = Counter()
+        self.ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Let every reader go soon, and come again later: the program stops."""
+        self.ended.set()
 
     async def __call__(self, request: Request) -> AsyncIterator[None]:
         """Hold a place for the length of one request.
@@ -66,11 +72,14 @@ class Streams:
             self._by_client -= Counter({client: 1})
 
 
-async def _place(request: Request) -> AsyncIterator[None]:
+async def _place(request: Request) -> AsyncIterator[asyncio.Event]:
     streams = request.app.state.streams
     assert isinstance(streams, Streams)
     async for _ in streams(request):
-        yield
+        yield streams.ended
+
+
+_Ended = Annotated[asyncio.Event, Depends(_place)]
 
 
 class StateEvent(Answer):
@@ -94,7 +103,6 @@ class LineEvent(Answer):
     "/{address}/events",
     summary="Watch a test as it happens",
     response_class=EventSourceResponse,
-    dependencies=[Depends(_place)],
     responses={
         200: {
             "description": "Events named state, line, pause and end.",
@@ -113,6 +121,7 @@ async def watch(
     parts: UsedParts,
     policy: AskedPolicy,
     address: AddressPath,
+    ended: _Ended,
     last_event_id: Annotated[
         str | None,
         Header(description="What a reader that lost its connection saw last.", examples=["7-12"]),
@@ -120,14 +129,14 @@ async def watch(
 ) -> AsyncIterator[ServerSentEvent]:
     """The stream ends with the verdict, or when nothing has happened for ten minutes."""
     try:
-        async for event in _events(parts, policy.apex, address, _position(last_event_id)):
+        async for event in _events(parts, policy.apex, address, _position(last_event_id), ended):
             yield event
     except RblError as fault:  # the answer has begun: it can only be told as an event
         yield ServerSentEvent(event="pause", data={"code": fault.code, "text": "come again in a minute"})
 
 
 async def _events(
-    parts: Parts, zone: str, address: Address, position: tuple[int, int]
+    parts: Parts, zone: str, address: Address, position: tuple[int, int], ended: asyncio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     run_id, seen = position
     told: StateEvent | None = None
@@ -161,7 +170,17 @@ async def _events(
         if now_at - changed_at > _LONGEST_SILENCE.total_seconds():
             yield ServerSentEvent(event="pause", data={"text": "nothing happens now: come again later"})
             return
-        await asyncio.sleep(_POLL.total_seconds())
+        if await _is_set(ended, _POLL):
+            yield ServerSentEvent(event="pause", data={"text": "the server starts anew: come again"})
+            return
+
+
+async def _is_set(event: asyncio.Event, within: timedelta) -> bool:
+    """Wait for *event*; False where *within* passes without it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            await event.wait()
+    return event.is_set()
 
 
 def _progress(parts: Parts, zone: str, address: Address, run_id: int, seen: int) -> Progress | None:
