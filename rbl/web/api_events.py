@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -28,58 +29,45 @@ from rbl.web.views import visible
 
 router = APIRouter(prefix="/v1/addresses", tags=["addresses"])
 
-MOST_STREAMS = 100  # each asks the database twice a second: some per cent of a core in all
-MOST_STREAMS_OF_CLIENT = 5  # a person with a few windows, or a few people behind one address
 _POLL = timedelta(seconds=0.5)
-# Nothing happened for so long that the test is waiting for its next try: come again later.
-_LONGEST_SILENCE = timedelta(minutes=10)
 
 
+@dataclass
 class Streams:
-    """Counts the readers that watch a test now; all on the event loop, so nothing is locked."""
+    """The readers that watch a test now, and their limits; on the event loop only, so nothing is locked."""
 
-    def __init__(self) -> None:
-        self._by_client: Counter[str] = Counter()
-        self.ended = asyncio.Event()
+    most: int = 100  # each asks the database twice a second: some per cent of a core in all
+    most_of_client: int = 5  # a person with a few windows, or a few people behind one address
+    # So long without news, and the test is waiting for its next try: the reader may come again later.
+    longest_silence: timedelta = timedelta(minutes=10)
+    open: Counter[str] = field(default_factory=Counter)
 
-    def end(self) -> None:
-        """Let every reader go soon, and come again later: the program stops."""
-        self.ended.set()
-
-    async def __call__(self, request: Request) -> AsyncIterator[None]:
-        """Hold a place for the length of one request.
+    def check(self, client: str) -> None:
+        """Do nothing when *client* may open another stream.
 
         Raises:
             Refused: too many readers, of this client or in all.
         """
-        client = request.client.host if request.client else ""
-        if self._by_client.total() >= MOST_STREAMS:
-            raise Refused(
-                f"{MOST_STREAMS} readers are watching tests, and more are not served",
-                code="too-many-streams",
-                retry_after=timedelta(minutes=1),
-            )
-        if self._by_client[client] >= MOST_STREAMS_OF_CLIENT:
-            raise Refused(
-                f"your address watches {MOST_STREAMS_OF_CLIENT} tests already",
-                code="too-many-streams",
-                retry_after=timedelta(minutes=1),
-            )
-        self._by_client[client] += 1
-        try:
-            yield
-        finally:
-            self._by_client -= Counter({client: 1})
+        if self.open.total() >= self.most:
+            why = f"{self.most} readers are watching tests, and no more are served"
+        elif self.open[client] >= self.most_of_client:
+            why = f"your address watches {self.most_of_client} tests already"
+        else:
+            return
+        raise Refused(why, code="too-many-streams", retry_after=timedelta(minutes=1))
 
 
-async def _place(request: Request) -> AsyncIterator[asyncio.Event]:
+async def _hold(request: Request) -> AsyncIterator[Streams]:
+    """Hold a place among the streams for the length of one request."""
     streams = request.app.state.streams
     assert isinstance(streams, Streams)
-    async for _ in streams(request):
-        yield streams.ended
-
-
-_Ended = Annotated[asyncio.Event, Depends(_place)]
+    client = request.client.host if request.client else ""
+    streams.check(client)
+    streams.open[client] += 1
+    try:
+        yield streams
+    finally:
+        streams.open -= Counter({client: 1})
 
 
 class StateEvent(Answer):
@@ -120,6 +108,7 @@ class LineEvent(Answer):
 async def watch(
     parts: UsedParts,
     policy: AskedPolicy,
+    streams: Annotated[Streams, Depends(_hold)],
     address: AddressPath,
     ended: _Ended,
     last_event_id: Annotated[
@@ -167,7 +156,7 @@ async def _events(
         if progress.finished:
             yield ServerSentEvent(event="end", data={"text": state.text})
             return
-        if now_at - changed_at > _LONGEST_SILENCE.total_seconds():
+        if now_at - changed_at > longest_silence.total_seconds():
             yield ServerSentEvent(event="pause", data={"text": "nothing happens now: come again later"})
             return
         if await _is_set(ended, _POLL):
