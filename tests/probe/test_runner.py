@@ -5,14 +5,14 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
 from rbl.errors import Conflict
 from rbl.probe.runner import name_of, run_step
-from rbl.store import hosts, probes, runs, switches
+from rbl.store import exemptions, hosts, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
 from rbl.store.tables import ProbeRun
@@ -322,6 +322,51 @@ def test_kill_switch_stops_before_the_next_envelope(store: Store, clock: Clock) 
     run(story())
 
 
+def test_owner_who_opts_out_is_tested_no_further(store: Store, clock: Clock) -> None:
+    """A test under way ends before its next envelope when the host goes onto the do-not-test list."""
+    make_due(store, clock())
+
+    def opt_out(_recipient: str, _content: bytes) -> None:
+        with store.writing() as session:
+            exemptions.add(session, ip_network(HOST), never_list=False, never_test=True, act=steps.act())
+
+    host = Relay(on_message=opt_out)
+
+    async def story() -> None:
+        async with host.running():
+            await step(store, host.port, clock)
+
+        assert len(host.recipients) == 1
+
+    run(story())
+
+
+def test_run_goes_on_where_a_dead_worker_left_it(store: Store, clock: Clock) -> None:
+    """A worker that takes a run up tries only what was not tried, with the addresses that were planned."""
+    make_due(store, clock())
+    first, second = Relay(rcpt=relay.refused), Relay(rcpt=relay.refused)
+
+    async def story() -> None:
+        async with first.running():
+            dying = asyncio.create_task(step(store, first.port, clock))
+            await until(lambda: len(first.recipients) >= 3)
+            dying.cancel()
+            with suppress(asyncio.CancelledError):
+                await dying
+        left = [row.test_id for row in rows(store) if row.result is None]
+        addresses = {row.test_id: row.rcpt_to for row in rows(store)}
+        clock.move(timedelta(minutes=3))
+        async with second.running():
+            found = await step(store, second.port, clock)
+
+        assert found is Verdict.CLOSED
+        assert 0 < len(left) < 25
+        assert addresses == {row.test_id: row.rcpt_to for row in rows(store)}
+        assert len(second.recipients) <= len(left)
+
+    run(story())
+
+
 def test_worker_that_lost_its_lease_writes_no_more(store: Store, clock: Clock) -> None:
     """A worker whose run was taken over stops at its next write, and the other goes on undisturbed."""
     make_due(store, clock())
@@ -415,5 +460,6 @@ def test_name_of_an_address() -> None:
 
     async def story() -> None:
         assert await name_of(ip_address("127.0.0.1")) in {"localhost", None}
+        assert await name_of(ip_address("fe80::1%nowhere")) is None
 
     run(story())

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from rbl.errors import Unavailable
+from rbl.probe import worker as worker_module
 from rbl.probe.worker import Worker
-from rbl.store import hosts, listings, runs, switches
+from rbl.store import hosts, listings, retests, runs, switches
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.listings import NewListing
 from rbl.store.runs import Claim
+from rbl.store.signal import ChangeSignal
 from rbl.terms import Act, State, Verdict
 from tests.probe.relay import (
     HOST,
@@ -236,6 +239,52 @@ def test_database_that_is_down_is_waited_for(store: Store, monkeypatch: pytest.M
 
     async def story() -> None:
         async with host.running(), working(store, host.port):
+            await until(is_in(store, State.CLOSED))
+
+    run(story())
+
+
+@pytest.mark.parametrize("fault", [Unavailable("the database does not answer"), RuntimeError("unforeseen")])
+@pytest.mark.parametrize("part", [(retests, "queue_periodic"), (worker_module, "run_step")])
+def test_one_failing_part_does_not_stop_the_worker(
+    store: Store, monkeypatch: pytest.MonkeyPatch, fault: Exception, part: tuple[ModuleType, str]
+) -> None:
+    """Whatever fails in one piece of work is told in the log, and the worker goes on."""
+    make_due(store, now())
+    host = Relay(rcpt=refused)
+
+    def failing(*_arguments: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(*part, failing)
+
+    async def story() -> None:
+        with capture_logs() as logs:
+            async with host.running(), working(store, host.port):
+                await until(lambda: any(line["event"] == "worker_error" for line in logs))
+                await until(lambda: part[1] == "run_step" or is_in(store, State.CLOSED)())
+
+    run(story())
+
+
+def test_lost_signal_is_waited_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot listen for commits listens again."""
+    steps.set_up(store)
+    nominator = steps.nominator(store)
+    host = Relay(rcpt=refused)
+    wait, faults = ChangeSignal.wait, [Unavailable("the database does not answer")]
+
+    def failing(signal: ChangeSignal, timeout: timedelta) -> bool:
+        if faults:
+            raise faults.pop()
+        return wait(signal, timeout)
+
+    monkeypatch.setattr(ChangeSignal, "wait", failing)
+
+    async def story() -> None:
+        async with host.running(), working(store, host.port):
+            await until(lambda: not faults)
+            steps.nominate(store, nominator, steps.nomination(HOST), at=now(), policy=POLICY)
             await until(is_in(store, State.CLOSED))
 
     run(story())
