@@ -41,6 +41,11 @@ class Streams:
     # So long without news, and the test is waiting for its next try: the reader may come again later.
     longest_silence: timedelta = timedelta(minutes=10)
     open: Counter[str] = field(default_factory=Counter)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self) -> None:
+        """Let every reader go soon, and come again later: the program stops."""
+        self.ended.set()
 
     def check(self, client: str) -> None:
         """Do nothing when *client* may open another stream.
@@ -110,7 +115,6 @@ async def watch(
     policy: AskedPolicy,
     streams: Annotated[Streams, Depends(_hold)],
     address: AddressPath,
-    ended: _Ended,
     last_event_id: Annotated[
         str | None,
         Header(description="What a reader that lost its connection saw last.", examples=["7-12"]),
@@ -118,14 +122,14 @@ async def watch(
 ) -> AsyncIterator[ServerSentEvent]:
     """The stream ends with the verdict, or when nothing has happened for ten minutes."""
     try:
-        async for event in _events(parts, policy.apex, address, _position(last_event_id), ended):
+        async for event in _events(parts, policy.apex, address, _position(last_event_id), streams):
             yield event
     except RblError as fault:  # the answer has begun: it can only be told as an event
         yield ServerSentEvent(event="pause", data={"code": fault.code, "text": "come again in a minute"})
 
 
 async def _events(
-    parts: Parts, zone: str, address: Address, position: tuple[int, int], ended: asyncio.Event
+    parts: Parts, zone: str, address: Address, position: tuple[int, int], streams: Streams
 ) -> AsyncIterator[ServerSentEvent]:
     run_id, seen = position
     told: StateEvent | None = None
@@ -156,10 +160,10 @@ async def _events(
         if progress.finished:
             yield ServerSentEvent(event="end", data={"text": state.text})
             return
-        if now_at - changed_at > longest_silence.total_seconds():
+        if now_at - changed_at > streams.longest_silence.total_seconds():
             yield ServerSentEvent(event="pause", data={"text": "nothing happens now: come again later"})
             return
-        if await _is_set(ended, _POLL):
+        if await _is_set(streams.ended, _POLL):
             yield ServerSentEvent(event="pause", data={"text": "the server starts anew: come again"})
             return
 

@@ -159,6 +159,16 @@ def test_a_stream_without_news_ends(api: httpx2.Client, server: Served, world: W
     assert "pause" == seen[-1]
 
 
+def test_readers_go_when_the_program_stops(api: httpx2.Client, server: Served, world: World) -> None:
+    """A stream does not keep the program from stopping: its reader is told to come again."""
+    server.app.state.streams.end()
+    world.bring_to(State.RETEST_QUEUED)
+
+    seen = [event.event for event in events(api)]
+
+    assert "pause" == seen[-1]
+
+
 def test_a_database_that_fails_ends_a_stream_politely(
     api: httpx2.Client, world: World, parts: Parts
 ) -> None:
@@ -168,7 +178,8 @@ def test_a_database_that_fails_ends_a_stream_politely(
 
     for event in events(api):
         seen.append((event.event, data(event)["text"]))
-        with parts.store.writing() as session:
-            session.connection().exec_driver_sql("ALTER TABLE hosts RENAME TO elsewhere")
+        if event.event == "state":
+            with parts.store.writing() as session:
+                session.connection().exec_driver_sql("ALTER TABLE hosts RENAME TO elsewhere")
 
     assert ("pause", "come again in a minute") == seen[-1]
