@@ -25,6 +25,10 @@ from rbl.terms import Address, EnvelopeResult, TranscriptLine
 # What platforms are recognised by; more could only slow the matching down.
 _MAX_TEXT = 2048
 _WANTS_TLS = re.compile(r"\b(?:START)?TLS\b", re.IGNORECASE)
+# A closed Postfix, in its own words: by default its smtpd_relay_restrictions end in
+# defer_unauth_destination (since 2.10), whose 4yz spares the mail of an admin who made a mistake. No
+# stranger's mail is taken later, so it is a refusal: waiting would keep the host listed for ever.
+_POSTFIX_DENIES = re.compile(r"454 4\.7\.1 .*: Relay access denied")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -278,7 +282,7 @@ def _outcome(
         return EnvelopeOutcome(test, reply.result, reply.why, sent_at=sent_at)
     if reply.code == 530:
         result = EnvelopeResult.AUTH_REQUIRED
-    elif reply.permanent:
+    elif reply.permanent or _POSTFIX_DENIES.fullmatch(reply.lines[-1]):
         result = refused
     elif reply.temporary:
         result = EnvelopeResult.DEFERRED
