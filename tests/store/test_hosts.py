@@ -8,7 +8,13 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from rbl.errors import RblError
 from rbl.store import decisions, exemptions, listings, retests
@@ -24,6 +30,7 @@ ADDRESSES = st.sampled_from([RELAY, NEIGHBOUR, ELSEWHERE])
 NETWORKS = st.sampled_from(
     [ip_network(network) for network in (RELAY, NEIGHBOUR, "203.0.113.0/24", ELSEWHERE)]
 )
+EXEMPT = st.sampled_from([ip_network(network) for network in (NEIGHBOUR, "203.0.113.8/30")])
 FLAGS = st.sampled_from([(True, False), (False, True), (True, True)])
 RUNS = st.integers(min_value=1, max_value=12)
 
@@ -40,6 +47,15 @@ class Stories(RuleBasedStateMachine):
         self.claims: list[Claim] = []
         self.messages = 0
         self.lengths = (0, 0)
+
+    @initialize(listed=st.booleans())
+    def begin(self, listed: bool) -> None:  # noqa: FBT001 — drawn by name
+        """Nominate all three, and let them be found open in half of the stories."""
+        for address in (RELAY, NEIGHBOUR, ELSEWHERE):
+            new = steps.nomination(address)
+            steps.nominate(self.store, self.nominators[Trust.NORMAL], new, at=self.now)
+            if listed:
+                self.claims.append(steps.relay_once(self.store, self.now))
 
     def teardown(self) -> None:
         """Close the database."""
@@ -88,6 +104,16 @@ class Stories(RuleBasedStateMachine):
             self.may_refuse(lambda: steps.take(self.store, claimed, self.now))
         self.may_refuse(lambda: steps.conclude(self.store, claimed, verdict, self.now, more=more))
 
+    @rule(relays=st.booleans(), verdict=st.sampled_from([Verdict.CLOSED, Verdict.UNPROVEN]))
+    def test(self, relays: bool, verdict: Verdict) -> None:  # noqa: FBT001 — drawn by name
+        """Let a worker go through a whole step without anything in between."""
+        before = len(self.claims)
+        self.claim("worker 1", outbound=True)
+        if len(self.claims) > before:
+            if relays:
+                steps.come_back(self.store, self.claims[-1].run_id, self.now)
+            self.end_step(0, verdict, more=False)
+
     @rule(run=RUNS, kind=st.sampled_from([EnvelopeResult.RELAYED, EnvelopeResult.BOUNCED, None]))
     def come_back(self, run: int, kind: EnvelopeResult | None) -> None:
         """Let a message of a run reach the collector, or one that only looks like it."""
@@ -116,7 +142,7 @@ class Stories(RuleBasedStateMachine):
 
         self.may_refuse(decide)
 
-    @rule(network=NETWORKS, flags=FLAGS)
+    @rule(network=EXEMPT, flags=FLAGS)
     def exempt(self, network: Network, flags: tuple[bool, bool]) -> None:
         """Exempt a network."""
 
@@ -126,7 +152,7 @@ class Stories(RuleBasedStateMachine):
 
         self.may_refuse(add)
 
-    @rule(network=NETWORKS)
+    @rule(network=EXEMPT)
     def end_exemption(self, network: Network) -> None:
         """End an exemption."""
 
@@ -180,10 +206,10 @@ class Stories(RuleBasedStateMachine):
 
 
 def run_stories(make_store: Callable[[], Store], examples: int) -> None:
-    """Run *examples* stories of 40 steps, the same ones each time."""
+    """Run *examples* stories of 50 steps, the same ones each time."""
     chosen = settings(
         max_examples=examples,
-        stateful_step_count=40,
+        stateful_step_count=50,
         deadline=None,
         derandomize=True,
         database=None,
