@@ -31,6 +31,8 @@ _LISTEN = timedelta(seconds=0.5)
 _PAUSE_SECONDS = 0.1
 # Without having been told: signals may be lost.
 _LONGEST_SLEEP = timedelta(seconds=30)
+# Until the database is asked again after it did not answer.
+_AFTER_FAULT = timedelta(seconds=1)
 # How often listings are looked at that end, or are to be tested again, by their age.
 _TIDY_EVERY_SECONDS = 60
 
@@ -89,6 +91,7 @@ class Worker:
                 step.add_done_callback(self._done)
         except Unavailable as fault:
             _log.warning("worker_error", why=fault.message)
+            return self._tools.clock() + _AFTER_FAULT
         return None
 
     def _done(self, step: asyncio.Task[None]) -> None:
