@@ -137,6 +137,15 @@ def reserved_networks() -> tuple[tuple[Network, str], ...]:
     return (*_RESERVED, *((network, _NOT_GLOBAL_UNICAST) for network in others))
 
 
+def neighbourhood(address: Address) -> Network:
+    """Return the network that one site commonly has around *address*: the /24, or the /64.
+
+    Of which only one host is tested at a time, and whose hosts may be one mail server behind
+    address translation.
+    """
+    return ip_network((address, 24 if isinstance(address, IPv4Address) else 64), strict=False)
+
+
 def reversed_labels(address: Address) -> tuple[bytes, ...]:
     """Return the labels under the apex at which *address* is looked up, lower case, no apex.
 

@@ -162,7 +162,7 @@ class RunFacts:
 
     listed: bool  # the host is in DNS: a retest
     retries_done: int  # how often this run was deferred before
-    first_sent_at: datetime | None  # when the first message of this run was taken
+    last_sent_at: datetime | None  # when the last message of this run was taken
     more_envelopes: bool  # some forms of the plan have not been tried yet
     unreachable_since: datetime | None  # the first of the unreachable retests in a row
 
@@ -198,7 +198,7 @@ def after_step(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime)
 
 def _await_return(facts: RunFacts, policy: Policy, now: datetime) -> Outcome:
     """Wait for the messages taken: shortly while forms are left to try, then for the whole window."""
-    sent_at = facts.first_sent_at or now
+    sent_at = facts.last_sent_at or now
     due = now + policy.first_wait if facts.more_envelopes else sent_at + policy.return_window
     return Outcome(Event.AWAIT, max(due, now), "the host took our message: waiting for it to come back")
 

@@ -8,16 +8,15 @@ it took a second hop, and a person looks at the chain. The verdict is the worker
 Log event: ``returned``.
 """
 
-from ipaddress import IPv4Address, ip_network
-
 import structlog
 
 from rbl import testmessage
+from rbl.addresses import neighbourhood
 from rbl.mail.collector import Received
 from rbl.store import receipts
 from rbl.store.engine import Store
 from rbl.store.receipts import Expected, NewReceipt
-from rbl.terms import Address, EnvelopeResult
+from rbl.terms import EnvelopeResult
 from rbl.testmessage import Return, TokenKind
 
 _log = structlog.get_logger()
@@ -42,7 +41,7 @@ def meaning(received: Received, expected: Expected | None, key: bytes) -> Envelo
     of_this_test = (str(expected.run_id), expected.test_id, expected.tested)
     if marker is None or (marker.run, marker.test, marker.target) != of_this_test:
         return None  # a message of another test, sent to this token by somebody who knows both
-    if _same_site(received.peer, expected.tested):
+    if received.peer in neighbourhood(expected.tested):
         return EnvelopeResult.RELAYED
     return EnvelopeResult.MULTIHOP
 
@@ -79,8 +78,3 @@ def keep(store: Store, key: bytes, received: Received) -> None:
                 run=expected.run_id if expected else None,
                 test=expected.test_id if expected else None,
             )
-
-
-def _same_site(peer: Address, tested: Address) -> bool:
-    bits = 24 if isinstance(tested, IPv4Address) else 64
-    return peer in ip_network((tested, bits), strict=False)

@@ -7,9 +7,7 @@ is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``de
 
 import asyncio
 import socket
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -62,8 +60,6 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
         found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
         more = any(row.result is None for row in rows)
         facts = conclusions.facts(session, claim, found, now, more_envelopes=more)
-        # The window counts from the last message that may still come back.
-        facts = replace(facts, first_sent_at=_last_awaited(rows, window, now) or facts.first_sent_at)
         outcome = lifecycle.after_step(found, facts, policy.times, now)
         if outcome.event is Event.DEFER and outcome.next_due is not None:
             probes.try_again(session, claim)
@@ -139,10 +135,6 @@ def _offered(row: EnvelopeRow, window: timedelta, now: datetime) -> Offered:
 
 def _is_awaited(row: EnvelopeRow, window: timedelta, now: datetime) -> bool:
     return row.result is EnvelopeResult.QUEUED and row.sent_at is not None and now < row.sent_at + window
-
-
-def _last_awaited(rows: Sequence[EnvelopeRow], window: timedelta, now: datetime) -> datetime | None:
-    return max((row.sent_at for row in rows if row.sent_at and _is_awaited(row, window, now)), default=None)
 
 
 def _names(probe: Probe) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ again; so the host is not listed for it, and a listed one is not delisted for it
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 
+from rbl.addresses import neighbourhood
 from rbl.probe.dialogue import Contact
 from rbl.terms import Address, EnvelopeResult, Verdict
 
@@ -70,7 +70,7 @@ def verdict(
     the tester's, by which a host may refuse it.
     """
     relayed = [message.peer for message in returned if message.kind in _RELAYED]
-    if any(same_host(peer, target) for peer in relayed):
+    if any(peer in neighbourhood(target) for peer in relayed):
         return Verdict.OPEN
     if relayed:
         return Verdict.MULTIHOP
@@ -82,13 +82,6 @@ def verdict(
         blocked = len(refused) == len(forms) and all(names_us(form.reply, names) for form in refused)
         return Verdict.TESTER_BLOCKED if blocked else Verdict.CLOSED
     return _undecided(forms, contact)
-
-
-def same_host(peer: Address, target: Address) -> bool:
-    """Whether *peer* is *target*, or its neighbour in a pool of addresses: its /24, or its /64."""
-    if peer.version != target.version:
-        return False
-    return peer in ip_network((target, 24 if target.version == 4 else 64), strict=False)
 
 
 def names_us(reply: str, names: Sequence[str]) -> bool:

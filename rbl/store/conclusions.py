@@ -25,8 +25,8 @@ def facts(
 ) -> lifecycle.RunFacts:
     """Return what the lifecycle must know of a run to say what *verdict* means."""
     host = session.get_one(Host, claim.host_id, with_for_update=True)
-    first_sent_at = session.execute(
-        select(func.min(ProbeEnvelope.sent_at)).where(ProbeEnvelope.run_id == claim.run_id)
+    last_sent_at = session.execute(
+        select(func.max(ProbeEnvelope.sent_at)).where(ProbeEnvelope.run_id == claim.run_id)
     ).scalar_one()
     if verdict is not Verdict.UNREACHABLE:
         host.unreachable_since = None
@@ -35,7 +35,7 @@ def facts(
     return lifecycle.RunFacts(
         listed=host.state.in_dns,
         retries_done=claim.retries_done,
-        first_sent_at=first_sent_at,
+        last_sent_at=last_sent_at,
         more_envelopes=more_envelopes,
         unreachable_since=host.unreachable_since,
     )

@@ -8,12 +8,12 @@ recorded. What is inside a run (envelopes, dialogue) is in ``probes``, its end i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, ip_network
 
 from sqlalchemy import ColumnElement, exists, func, select, true
 from sqlalchemy.orm import Session, aliased
 
 from rbl import lifecycle
+from rbl.addresses import neighbourhood
 from rbl.errors import Conflict
 from rbl.lifecycle import Event
 from rbl.store import hosts, signal, switches
@@ -61,7 +61,7 @@ def queue(
         session.flush()
     run = ProbeRun(
         host_id=host.id,
-        neighbourhood=neighbourhood(host.address),
+        neighbourhood=str(neighbourhood(host.address)),
         purpose=purpose,
         asked_by=asked_by,
         verdict=None,
@@ -83,11 +83,6 @@ def queue(
     session.flush()
     signal.notify(session, CHANNEL)
     return run.id
-
-
-def neighbourhood(address: Address) -> str:
-    """Return the network of which only one host is tested at a time: the /24, or the /64."""
-    return str(ip_network((address, 24 if isinstance(address, IPv4Address) else 64), strict=False))
 
 
 def claim(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbl.probe.dialogue import Contact
-from rbl.probe.verdict import Offered, Returned, names_us, same_host, verdict
+from rbl.probe.verdict import Offered, Returned, names_us, verdict
 from rbl.terms import EnvelopeResult, Verdict
 
 R = EnvelopeResult
@@ -186,19 +186,3 @@ def test_one_doubtful_form_keeps_it_from_closed(tested: list[Offered], doubtful:
 def test_refusal_of_us_is_told_from_refusal_of_relaying(reply: str, names: bool, why: str) -> None:  # noqa: FBT001
     """A refusal that names the tester and not relaying says nothing about relaying."""
     assert names == names_us(reply, PROBER), why
-
-
-@pytest.mark.parametrize(
-    ("peer", "target", "same"),
-    [
-        ("203.0.113.9", "203.0.113.9", True),
-        ("203.0.113.250", "203.0.113.9", True),
-        ("203.0.114.9", "203.0.113.9", False),
-        ("2001:db8::1", "2001:db8::2", True),
-        ("2001:db8:0:1::1", "2001:db8::1", False),
-        ("2001:db8::1", "203.0.113.9", False),
-    ],
-)
-def test_pool_of_addresses_is_one_host(peer: str, target: str, same: bool) -> None:  # noqa: FBT001
-    """A message handed over by a neighbour in the host's /24 or /64 comes from the host."""
-    assert same == same_host(ip_address(peer), ip_address(target))

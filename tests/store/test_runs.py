@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from rbl.addresses import neighbourhood
 from rbl.errors import Conflict
 from rbl.lifecycle import Event, Outcome
 from rbl.store import conclusions, hosts, probes, runs, switches
@@ -182,15 +183,6 @@ def test_one_host_of_a_neighbourhood_at_a_time(opened: Store) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("address", "neighbourhood"),
-    [("203.0.113.9", "203.0.113.0/24"), ("2001:db8:1:2:3::25", "2001:db8:1:2::/64")],
-)
-def test_a_neighbourhood_is_a_24_or_a_64(address: str, neighbourhood: str) -> None:
-    """The network whose owner must not see two tests at once."""
-    assert neighbourhood == runs.neighbourhood(steps.spam(address).address)
-
-
 def test_runs_are_given_out_in_order_of_their_time(opened: Store) -> None:
     """What has been due longest comes first."""
     who = steps.nominator(opened)
@@ -262,7 +254,7 @@ def test_many_workers_share_the_work(opened: Store) -> None:
     claims = [one for found in steps.at_once(4, work) if isinstance(found, list) for one in found]
 
     assert 1 + 9 == len(claims) == len({one.run_id for one in claims})
-    assert 10 == len({runs.neighbourhood(one.address) for one in claims})
+    assert 10 == len({neighbourhood(one.address) for one in claims})
 
 
 def test_an_operator_and_a_worker_do_not_wait_for_each_other(opened: Store) -> None:
