@@ -99,7 +99,8 @@ class Submitted:
 async def submitted(
     request: Request,
     address: Annotated[
-        AddressField | None, Query(description="The nominee, to be checked against the message.")
+        AddressField | None,
+        Query(description="The nominee, to be checked against the message.", examples=["192.0.2.1"]),
     ] = None,
 ) -> Submitted:
     """Return what was sent, from either form of the body.

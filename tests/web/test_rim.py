@@ -1,0 +1,133 @@
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+from rbl.web.parts import Parts
+from tests.web.conftest import Served
+
+Header = dict[str, str]
+LIMIT = 64 * 1024
+
+
+def exchange(url: str, request: bytes) -> bytes:
+    """Send octets to the server, and return all that it answers before it closes the connection."""
+    address = urlsplit(url)
+    with socket.create_connection((str(address.hostname), address.port or 0)) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def test_a_body_that_is_announced_too_large_is_not_read(server: Served) -> None:
+    """413 comes before any of the body was sent, and the connection ends."""
+    head = b"POST /v1/exemptions HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
+
+    answer = exchange(server.url, head)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b'"code":"too-large"' in answer
+
+
+@pytest.mark.parametrize("path", ["/v1/exemptions", "/v1/nominations"])
+def test_a_body_that_grows_too_large_is_stopped(server: Served, nominator: Header, path: str) -> None:
+    """Octets are counted as they come, whatever was announced; what a form or a key could need is less."""
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 64 * 1024 * 1024:
+            sent += LIMIT
+            yield b"x" * LIMIT
+
+    headers = nominator | {"Content-Type": "application/json"}
+    try:
+        answer = httpx2.post(f"{server.url}{path}", content=endless(), headers=headers)
+    except httpx2.TransportError:
+        pass  # the server stopped reading before it could be heard: as good
+    else:
+        assert answer.status_code != 200
+
+    assert sent < 16 * 1024 * 1024
+
+
+def test_a_body_of_the_limit_is_taken(api: httpx2.Client, operator: Header) -> None:
+    """One octet more is not."""
+    body = b'{"why":"' + b"x" * (LIMIT - 10) + b'"}'
+    headers = operator | {"Content-Type": "application/json"}
+
+    statuses = [
+        api.post("/v1/exemptions", content=content, headers=headers).status_code
+        for content in (body, body + b" ")
+    ]
+
+    assert [422, 413] == statuses
+
+
+def test_a_chunked_body_over_the_limit_is_refused(server: Served) -> None:
+    """Without a Content-Length too."""
+    chunk = b"10001\r\n" + b"x" * 0x10001 + b"\r\n0\r\n\r\n"
+    head = (
+        b"POST /v1/exemptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+
+    answer = exchange(server.url, head + chunk)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/zones", "/nowhere", "/healthz", "/static/style.css"])
+def test_every_answer_has_the_protecting_headers(api: httpx2.Client, path: str) -> None:
+    """Whatever is asked for; without TLS nobody is told to keep to it."""
+    headers = api.get(path).headers
+
+    assert "nosniff" == headers["X-Content-Type-Options"]
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+    assert "Strict-Transport-Security" not in headers
+
+
+def test_a_public_https_address_is_kept_to(serve: Callable[[Parts], Served], parts: Parts) -> None:
+    """Where the list is known under https, browsers are told so (RFC 6797)."""
+    web = parts.settings.web.model_copy(update={"public_url": "https://relays.example.org"})
+    served = serve(replace(parts, settings=parts.settings.model_copy(update={"web": web})))
+
+    assert "max-age=31536000" == httpx2.get(served.url).headers["Strict-Transport-Security"]
+
+
+@pytest.fixture
+def broken(serve: Callable[[Parts], Served], parts: Parts) -> Served:
+    """An application in which a part has a fault."""
+
+    def fail(platform: str | None) -> None:
+        msg = f"a secret detail of {platform}"
+        raise ZeroDivisionError(msg)
+
+    return serve(replace(parts, advice=fail))
+
+
+def test_an_unforeseen_fault_is_a_bare_500(broken: Served) -> None:
+    """Logged once with its traceback; the client learns nothing of it."""
+    with capture_logs() as logs:
+        answer = httpx2.get(f"{broken.url}/a/9.9.9.9")
+
+    assert (500, "internal") == (answer.status_code, answer.json()["code"])
+    assert "secret" not in answer.text
+    assert [("request_failed", "error", "/a/9.9.9.9", True)] == [
+        (log["event"], log["log_level"], log["path"], log["exc_info"]) for log in logs
+    ]
+
+
+def test_requests_are_counted(api: httpx2.Client) -> None:
+    """By method and status; a made-up method is no new row."""
+    api.get("/nowhere")
+    api.request("PROPFIND", "/")
+
+    metrics = api.get("/metrics").text
+
+    assert 'rbl_http_requests_total{method="GET",status="404"} 1.0' in metrics
+    assert 'rbl_http_requests_total{method="other",status="405"} 1.0' in metrics
