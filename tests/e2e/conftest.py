@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e import needs, world
 from tests.e2e.hosts import Host, internet
-from tests.e2e.postfix import OPEN_RELAY, Postfix, mail_exchanger
+from tests.e2e.postfix import OPEN_RELAY, Postfix, mail_exchanger, mailboxes
 from tests.e2e.unbound import Unbound
 
 
@@ -36,6 +36,7 @@ def isp(hosts: dict[str, Host], resolver: Unbound) -> Iterator[Postfix]:
 
 @pytest.fixture
 def relay(hosts: dict[str, Host], resolver: Unbound) -> Iterator[Postfix]:
-    """A mail server that relays for anybody."""
-    with Postfix(hosts["relay"], "mail.relay.example", OPEN_RELAY) as postfix:
+    """A mail server that relays for anybody, and keeps the mail of its own user."""
+    settings = {**mailboxes(world.RELAY_DOMAIN, [world.RELAY_USER]), **OPEN_RELAY}
+    with Postfix(hosts["relay"], "mail.relay.example", settings) as postfix:
         yield postfix

@@ -50,28 +50,32 @@ CLOSED: Parameters = {"mynetworks": "127.0.0.0/8"}
 # The mistake of 1999, and of every year since.
 OPEN_RELAY: Parameters = {"mynetworks": "0.0.0.0/0"}
 
-# Takes mail for everybody, then returns it to its sender: a RCPT accepted proves nothing.
-ACCEPTS_THEN_BOUNCES: Parameters = {
-    "mynetworks": "0.0.0.0/0",
-    "default_transport": "bouncer:",
-    "sender_dependent_default_transport_maps": "inline:{<>=smtp:}",
-}
+# Takes mail for everybody, then returns it to its sender: a RCPT accepted proves nothing. Whatever comes
+# in by SMTP goes to the bouncer, also with the null sender; the bounces that Postfix writes do not.
+ACCEPTS_THEN_BOUNCES: Parameters = {"mynetworks": "0.0.0.0/0", "content_filter": "bouncer:"}
 
 
-def mail_exchanger(domain: str, users: Sequence[str], blocklist: str | None = None) -> Parameters:
-    """Return the settings of *domain*'s MX, which asks *blocklist* (a zone apex) about every client."""
-    restrictions = "reject_unauth_destination"
+def mailboxes(domain: str, users: Sequence[str]) -> Parameters:
+    """Return the settings of a server that keeps mail for *users* of *domain*."""
     return {
-        "mynetworks": "127.0.0.0/8",
-        # A process of Postfix keeps what a list said for as long as it lives (100 connections, or as many
-        # idle seconds), whatever the TTL: one process for each connection shows what the list says now.
-        "max_use": "1",
         "virtual_mailbox_domains": domain,
         "virtual_mailbox_base": "/var/mail",
         # The slash makes it a maildir: a letter is a file, and is there at once or not at all.
         "virtual_mailbox_maps": f"inline:{{{', '.join(f'{user}@{domain}={user}/' for user in users)}}}",
         "virtual_uid_maps": f"static:{_NOBODY}",
         "virtual_gid_maps": f"static:{_NOBODY}",
+    }
+
+
+def mail_exchanger(domain: str, users: Sequence[str], blocklist: str | None = None) -> Parameters:
+    """Return the settings of *domain*'s MX, which asks *blocklist* (a zone apex) about every client."""
+    restrictions = "reject_unauth_destination"
+    return {
+        **mailboxes(domain, users),
+        "mynetworks": "127.0.0.0/8",
+        # A process of Postfix keeps what a list said for as long as it lives (100 connections, or as many
+        # idle seconds), whatever the TTL: one process for each connection shows what the list says now.
+        "max_use": "1",
         "smtpd_recipient_restrictions": (
             f"{restrictions}, reject_rbl_client {blocklist}" if blocklist else restrictions
         ),

@@ -4,6 +4,8 @@ ZONE = "relays.example"  # the blocklist's apex, served by the blocklist host on
 COLLECTOR_DOMAIN = "relaytest.blocklist.example"  # mail for it comes to the blocklist host
 ISP_DOMAIN = "isp.example"
 CUSTOMER = "customer"  # has a mailbox at the ISP
+RELAY_DOMAIN = "relay.example"
+RELAY_USER = "user"  # has a mailbox at the relay
 
 # Documentation ranges (RFC 5737), each an organisation's network.
 ADDRESSES = {
@@ -21,11 +23,13 @@ HOSTNAMES = {
     "192.0.2.66": "mail.relay.example",
     "192.0.2.200": "host200.spammer.example",
 }
+# Further names of an address, by which it is found and which it does not go back to.
+ALIASES = {"www.blocklist.example": "198.51.100.10", "ns.blocklist.example": "198.51.100.10"}
 MAIL_EXCHANGERS = {
     COLLECTOR_DOMAIN: "mx.blocklist.example",
     "blocklist.example": "mx.blocklist.example",
     ISP_DOMAIN: "mx.isp.example",
-    "relay.example": "mail.relay.example",
+    RELAY_DOMAIN: "mail.relay.example",
 }
 
 
@@ -34,6 +38,7 @@ def names() -> list[str]:
     return [
         *(f"{domain}. 2 IN MX 10 {host}." for domain, host in MAIL_EXCHANGERS.items()),
         *(f"{name}. 2 IN A {address}" for address, name in HOSTNAMES.items()),
+        *(f"{name}. 2 IN A {address}" for name, address in ALIASES.items()),
         *(f"{_reversed(address)}.in-addr.arpa. 2 IN PTR {name}." for address, name in HOSTNAMES.items()),
     ]
 
