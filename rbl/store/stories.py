@@ -7,7 +7,7 @@ spammers. What was said in a test is in ``dialogues``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 
@@ -125,7 +125,7 @@ class Story:
     spams: Sequence[Spam] = ()
     runs: Sequence[Run] = ()
     proof: Proof | None = None
-    history: Sequence[PublicDeed] = field(default=())
+    history: Sequence[PublicDeed] = ()
 
     @property
     def listed(self) -> bool:
