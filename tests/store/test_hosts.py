@@ -49,7 +49,7 @@ class Stories(RuleBasedStateMachine):
         self.lengths = (0, 0)
 
     @initialize(listed=st.booleans())
-    def begin(self, listed: bool) -> None:  # noqa: FBT001 — drawn by name
+    def begin(self, *, listed: bool) -> None:
         """Nominate all three, and let them be found open in half of the stories."""
         for address in (RELAY, NEIGHBOUR, ELSEWHERE):
             new = steps.nomination(address)
@@ -75,14 +75,14 @@ class Stories(RuleBasedStateMachine):
         self.now += wait
 
     @rule(address=ADDRESSES, trust=st.sampled_from(Trust), again=st.booleans())
-    def nominate(self, address: str, trust: Trust, again: bool) -> None:  # noqa: FBT001 — drawn by name
+    def nominate(self, address: str, trust: Trust, *, again: bool) -> None:
         """Hand in spam, new or seen before."""
         self.messages += not again
         new = steps.nomination(address, f"<{self.messages}@spam>")
         self.may_refuse(lambda: steps.nominate(self.store, self.nominators[trust], new, at=self.now))
 
     @rule(owner=st.sampled_from(["worker 1", "worker 2"]), outbound=st.booleans())
-    def claim(self, owner: str, outbound: bool) -> None:  # noqa: FBT001 — drawn by name
+    def claim(self, owner: str, *, outbound: bool) -> None:
         """Let a worker take a run, and plan it where that was not done."""
         claimed = steps.claim(self.store, self.now, owner, outbound=outbound)
         if claimed is not None:
@@ -91,7 +91,7 @@ class Stories(RuleBasedStateMachine):
                 steps.plan(self.store, claimed)
 
     @rule(which=st.integers(min_value=0), verdict=st.sampled_from(Verdict), more=st.booleans())
-    def end_step(self, which: int, verdict: Verdict, more: bool) -> None:  # noqa: FBT001 — drawn by name
+    def end_step(self, which: int, verdict: Verdict, *, more: bool) -> None:
         """Let a worker, perhaps one whose lease ran out, end its step; it finds open what came back."""
         if not self.claims:
             return
@@ -105,7 +105,7 @@ class Stories(RuleBasedStateMachine):
         self.may_refuse(lambda: steps.conclude(self.store, claimed, verdict, self.now, more=more))
 
     @rule(relays=st.booleans(), verdict=st.sampled_from([Verdict.CLOSED, Verdict.UNPROVEN]))
-    def test(self, relays: bool, verdict: Verdict) -> None:  # noqa: FBT001 — drawn by name
+    def test(self, verdict: Verdict, *, relays: bool) -> None:
         """Let a worker go through a whole step without anything in between."""
         before = len(self.claims)
         self.claim("worker 1", outbound=True)
@@ -163,7 +163,7 @@ class Stories(RuleBasedStateMachine):
         self.may_refuse(end)
 
     @rule(network=NETWORKS, reason=st.sampled_from(["relay", "spam"]), expires=st.booleans())
-    def list_by_hand(self, network: Network, reason: str, expires: bool) -> None:  # noqa: FBT001
+    def list_by_hand(self, network: Network, reason: str, *, expires: bool) -> None:
         """List a network by hand, perhaps for a day."""
         expires_at = self.now + DAY if expires else None
         new = NewListing(ZONE, network, reason, expires_at=expires_at, allow_reserved=True)
@@ -228,9 +228,9 @@ def test_stories_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
         shutil.copy(sqlite_template, file)
         return Store(f"sqlite:///{file}")
 
-    run_stories(make_store, 40)
+    run_stories(make_store, 16)
 
 
 def test_stories_on_postgresql(databases: Databases) -> None:
     """The same holds on PostgreSQL."""
-    run_stories(lambda: Store(databases.url(databases.migrated())), 12)
+    run_stories(lambda: Store(databases.url(databases.migrated())), 6)
