@@ -13,6 +13,7 @@ ADDRESSES = {
     "resolver": ("203.0.113.53",),
     "isp": ("203.0.113.25",),
     "relay": ("192.0.2.66",),
+    "smarthost": ("203.0.113.80",),  # of the relay's provider: sends out what the relay gives it
     "spammer": ("192.0.2.200",),
 }
 HOSTNAMES = {
@@ -21,6 +22,7 @@ HOSTNAMES = {
     "203.0.113.53": "resolver.isp.example",
     "203.0.113.25": "mx.isp.example",
     "192.0.2.66": "mail.relay.example",
+    "203.0.113.80": "out.provider.example",
     "192.0.2.200": "host200.spammer.example",
 }
 # Further names of an address, by which it is found and which it does not go back to.
