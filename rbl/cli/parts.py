@@ -267,4 +267,5 @@ def _listener(listen: Listen) -> socket.socket:
     try:
         return socket.create_server(listen, family=family, backlog=1024)
     except OSError as fault:
-        raise ConfigError([f"web.listen: cannot listen on {listen}: {fault.strerror}"]) from None
+        why = os.strerror(fault.errno or 0)
+        raise ConfigError([f"web.listen: cannot listen on {listen}: {why}"]) from None

@@ -9,6 +9,7 @@ where nobody foresaw why).
 
 import asyncio
 import logging
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ class Collector:
         try:
             self._server = await loop.create_server(lambda: _Door(self), listen.host, listen.port)
         except OSError as fault:
-            raise ConfigError([f"collector.listen: cannot listen on {listen}: {fault.strerror}"]) from None
+            why = os.strerror(fault.errno or 0)
+            raise ConfigError([f"collector.listen: cannot listen on {listen}: {why}"]) from None
         self.bound = Listen(*self._server.sockets[0].getsockname()[:2])
 
     async def stop(self) -> None:
