@@ -5,6 +5,7 @@ count for ``/metrics``, and the end of every exception that nobody foresaw: logg
 traceback (event ``request_failed``) and told as a bare 500, without details.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -82,6 +83,10 @@ class Rim:
                 await self._refuse_body(scope, receive, send_with_headers, body.limit)
                 return
             await self._app(scope, body.receive, send_with_headers)
+        except asyncio.CancelledError:
+            # The program stops, and the time for what is under way is over.
+            if not started:
+                await self._tell_of_stop(scope, receive, send_with_headers)
         except Exception:
             _log.exception("request_failed", method=_method(scope), path=scope["path"][:200])
             if started:
@@ -95,6 +100,10 @@ class Rim:
         problem = problems.document(self._public_url, "too-large", 413, _too_large(limit))
         # What is still on its way is not read: the connection ends with the answer.
         await problems.answer(problem, {"Connection": "close"})(scope, receive, send)
+
+    async def _tell_of_stop(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = problems.document(self._public_url, "error", 503, "the server starts anew: try again")
+        await problems.answer(problem, {"Connection": "close", "Retry-After": "60"})(scope, receive, send)
 
 
 class _LimitedBody:
