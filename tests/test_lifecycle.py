@@ -1,0 +1,238 @@
+"""The life of a listing: the whole table, and what every verdict means in every place."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rbl.errors import Conflict
+from rbl.lifecycle import Event, Outcome, Policy, RunFacts, after_step, allows, next_state
+from rbl.terms import State, Verdict
+
+# State, event, next state; whatever is not here does not happen. Reviewed by eye, line by line.
+TABLE = """
+unknown          nominate    nominated
+unknown          queue       queued
+nominated        queue       queued
+nominated        reject      rejected
+rejected         nominate    nominated
+rejected         queue       queued
+queued           reject      rejected
+queued           claim       testing
+queued           prove       proven
+testing          claim       testing
+testing          await       awaiting-return
+testing          defer       deferred
+testing          block       review
+testing          close       closed
+testing          prove       proven
+deferred         nominate    nominated
+deferred         queue       queued
+deferred         reject      rejected
+deferred         claim       testing
+deferred         prove       proven
+awaiting-return  claim       testing
+awaiting-return  defer       deferred
+awaiting-return  close       closed
+awaiting-return  prove       proven
+closed           nominate    nominated
+closed           queue       queued
+closed           prove       proven
+review           queue       queued
+review           reject      rejected
+review           close       closed
+review           prove       proven
+proven           reject      rejected
+proven           list        listed
+proven           withdraw    withdrawn
+listed           prove       listed
+listed           ask-retest  retest-queued
+listed           withdraw    withdrawn
+retest-queued    claim       retesting
+retest-queued    block       listed
+retest-queued    prove       listed
+retest-queued    stay        listed
+retest-queued    withdraw    withdrawn
+retesting        claim       retesting
+retesting        await       retest-awaiting
+retesting        defer       retest-queued
+retesting        block       listed
+retesting        close       delisted
+retesting        prove       listed
+retesting        stay        listed
+retesting        withdraw    withdrawn
+retest-awaiting  claim       retesting
+retest-awaiting  block       listed
+retest-awaiting  close       delisted
+retest-awaiting  prove       listed
+retest-awaiting  stay        listed
+retest-awaiting  withdraw    withdrawn
+delisted         nominate    nominated
+delisted         queue       queued
+delisted         prove       proven
+withdrawn        nominate    nominated
+withdrawn        queue       queued
+"""
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+POLICY = Policy()
+
+
+def test_the_table_is_the_one_that_was_reviewed() -> None:
+    """Each state lets exactly these events happen, with exactly these states after them."""
+    found = [
+        f"{state.value if state else 'unknown':<16} {event.value:<11} {next_state(state, event).value}"
+        for state in (None, *State)
+        for event in Event
+        if allows(state, event)
+    ]
+
+    assert TABLE.strip().splitlines() == found
+
+
+@pytest.mark.parametrize("state", [None, *State])
+@pytest.mark.parametrize("event", Event)
+def test_what_the_table_does_not_have_is_refused(state: State | None, event: Event) -> None:
+    """An event in the wrong state is told in words, with both."""
+    if allows(state, event):
+        assert isinstance(next_state(state, event), State)
+        return
+    with pytest.raises(Conflict) as caught:
+        next_state(state, event)
+
+    words = f"a host that is {state.value if state else 'unknown'} cannot {event.value}"
+    assert (words, "wrong-state") == (caught.value.message, caught.value.code)
+
+
+def test_every_state_is_reached() -> None:
+    """From an unknown host each state can be come to, and none is the end."""
+    reached: set[State] = set()
+    ahead: list[State | None] = [None]
+    while ahead:
+        state = ahead.pop()
+        follow = {next_state(state, event) for event in Event if allows(state, event)}
+        ahead += follow - reached
+        reached |= follow
+
+    assert set(State) == reached
+    assert [] == [state for state in State if not any(allows(state, event) for event in Event)]
+
+
+def test_a_host_enters_dns_by_list_alone() -> None:
+    """No other event brings a host into DNS, and none but a closed test or a withdrawal takes it out."""
+    moves = [(s, e, next_state(s, e)) for s in (None, *State) for e in Event if allows(s, e)]
+    enter = {event for was, event, became in moves if became.in_dns and not (was and was.in_dns)}
+    leave = {event for was, event, became in moves if was and was.in_dns and not became.in_dns}
+
+    assert ({Event.LIST}, {Event.CLOSE, Event.WITHDRAW}) == (enter, leave)
+
+
+def test_nothing_is_listed_without_proof() -> None:
+    """Only what was proven can be listed."""
+    assert [State.PROVEN] == [state for state in State if allows(state, Event.LIST)]
+
+
+def facts(  # what is usual, and what a row changes
+    *,
+    listed: bool = False,
+    retries_done: int = 0,
+    sent: timedelta | None = None,
+    more: bool = False,
+    gone: timedelta | None = None,
+) -> RunFacts:
+    """Return the facts of a run whose last message was taken *sent* ago, of a host *gone* for so long."""
+    return RunFacts(
+        listed=listed,
+        retries_done=retries_done,
+        last_sent_at=None if sent is None else NOW - sent,
+        more_envelopes=more,
+        unreachable_since=None if gone is None else NOW - gone,
+    )
+
+
+NEW, LISTED = facts(), facts(listed=True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "run", "event", "wait", "reason"),
+    [
+        (Verdict.OPEN, NEW, Event.PROVE, None, "our message came back"),
+        (Verdict.OPEN, LISTED, Event.PROVE, None, "still open"),
+        (Verdict.OPEN, facts(more=True, retries_done=4), Event.PROVE, None, "whatever else is known"),
+        (Verdict.CLOSED, NEW, Event.CLOSE, None, "relayed nothing"),
+        (Verdict.CLOSED, LISTED, Event.CLOSE, None, "relayed nothing: out of DNS"),
+        (Verdict.MULTIHOP, NEW, Event.BLOCK, None, "another host delivered it: a person must look"),
+        (Verdict.MULTIHOP, LISTED, Event.BLOCK, None, "stays listed until a person has looked"),
+        (Verdict.TESTER_BLOCKED, NEW, Event.BLOCK, None, "refuses us, not the envelope"),
+        (Verdict.TESTER_BLOCKED, LISTED, Event.BLOCK, None, "blocking the tester is no way out"),
+        (Verdict.UNPROVEN, facts(sent=MINUTE, more=True), Event.AWAIT, 5 * MINUTE, "then the next forms"),
+        (Verdict.UNPROVEN, facts(sent=MINUTE), Event.AWAIT, 72 * HOUR - MINUTE, "72 hours from the last"),
+        (Verdict.UNPROVEN, facts(), Event.AWAIT, 72 * HOUR, "nothing known of the sending: from now"),
+        (Verdict.UNPROVEN, facts(sent=80 * HOUR), Event.AWAIT, timedelta(0), "the window is over: now"),
+        (Verdict.UNPROVEN, facts(listed=True, sent=HOUR), Event.AWAIT, 71 * HOUR, "listed as long"),
+        (Verdict.DEFERRED, NEW, Event.DEFER, 15 * MINUTE, "greylisting: soon"),
+        (Verdict.DEFERRED, facts(retries_done=1), Event.DEFER, HOUR, "then later"),
+        (Verdict.DEFERRED, facts(retries_done=2), Event.DEFER, 4 * HOUR, "and later"),
+        (Verdict.DEFERRED, facts(retries_done=3), Event.DEFER, 24 * HOUR, "a day for the last"),
+        (Verdict.DEFERRED, facts(retries_done=4), Event.DEFER, None, "given up, listed nowhere"),
+        (Verdict.DEFERRED, facts(retries_done=4, listed=True), Event.STAY, None, "given up, stays listed"),
+        (Verdict.ERROR, NEW, Event.DEFER, 15 * MINUTE, "our fault: again"),
+        (Verdict.ERROR, facts(retries_done=4, listed=True), Event.STAY, None, "our fault delists nobody"),
+        (Verdict.UNREACHABLE, NEW, Event.DEFER, 15 * MINUTE, "down says nothing"),
+        (Verdict.UNREACHABLE, facts(gone=DAY), Event.DEFER, 15 * MINUTE, "not listed: nothing to end"),
+        (Verdict.UNREACHABLE, facts(gone=DAY, retries_done=4), Event.DEFER, None, "given up"),
+        (Verdict.UNREACHABLE, LISTED, Event.DEFER, 15 * MINUTE, "down for the first time"),
+        (
+            Verdict.UNREACHABLE,
+            facts(listed=True, gone=DAY - MINUTE),
+            Event.DEFER,
+            15 * MINUTE,
+            "not a day yet",
+        ),
+        (Verdict.UNREACHABLE, facts(listed=True, gone=DAY), Event.CLOSE, None, "a day: no host, no relay"),
+        (Verdict.DEFERRED, facts(listed=True, gone=DAY), Event.DEFER, 15 * MINUTE, "it answers again"),
+    ],
+)
+def test_what_a_verdict_means(
+    verdict: Verdict, run: RunFacts, event: Event, wait: timedelta | None, reason: str
+) -> None:
+    """Only proof lists; only refusal or a day of silence delists; all else sets the next test."""
+    outcome = after_step(verdict, run, POLICY, NOW)
+
+    assert (event, None if wait is None else NOW + wait) == (outcome.event, outcome.next_due), reason
+    assert outcome.why
+
+
+def test_every_verdict_has_a_meaning() -> None:
+    """Whatever a probe says of a host, listed or not, there is an outcome that its state allows."""
+    for verdict in Verdict:
+        assert allows(State.TESTING, after_step(verdict, NEW, POLICY, NOW).event), verdict
+        assert allows(State.RETESTING, after_step(verdict, LISTED, POLICY, NOW).event), verdict
+        worn = facts(listed=True, retries_done=4)
+        assert allows(State.RETESTING, after_step(verdict, worn, POLICY, NOW).event), verdict
+
+
+def test_a_test_given_up_says_how_often_it_was_tried() -> None:
+    """The operator reads why nothing is tested any more."""
+    expected = Outcome(
+        Event.DEFER, None, "the test was inconclusive (deferred) 5 times: given up until asked again"
+    )
+
+    assert expected == after_step(Verdict.DEFERRED, facts(retries_done=4), POLICY, NOW)
+
+
+@pytest.mark.parametrize(
+    ("failed", "wait"),
+    [
+        (-1, timedelta(0)),
+        (0, timedelta(0)),
+        (1, HOUR),
+        (2, 2 * HOUR),
+        (3, 4 * HOUR),
+        (8, 128 * HOUR),
+        (9, 7 * DAY),
+        (10_000, 7 * DAY),
+    ],
+)
+def test_the_wait_after_failed_retests_doubles_up_to_a_week(failed: int, wait: timedelta) -> None:
+    """One hour after the first, twice as long each time, a week at most, without overflow."""
+    assert wait == POLICY.cooldown(failed)
