@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
@@ -29,6 +29,7 @@ from rbl.errors import ConfigError
 DEFAULT_FILE = Path("rbl.toml")
 _PREFIX = "RBL_"
 _FILE_VARIABLE = "RBL_CONFIG"
+_LONGEST = timedelta(days=3650)  # any date of ours plus this is a date Python can write
 
 
 class Listen(NamedTuple):
@@ -43,11 +44,11 @@ class Listen(NamedTuple):
 
 
 def _listen(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, Listen):
         return value
-    host, _, port = value.rpartition(":")
+    host, _, port = _quoted(value).rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
         msg = f"{value!r} is no address and port: write 127.0.0.1:5300 or [::1]:5300"
         raise ValueError(msg)
     try:
@@ -58,12 +59,39 @@ def _listen(value: object) -> object:
     return Listen(host, int(port))
 
 
+def _address(value: object) -> object:
+    """Read an address strictly: pydantic would take false for 0.0.0.0, and name every family it tried."""
+    if isinstance(value, IPv4Address | IPv6Address):
+        return value
+    try:
+        return ip_address(_quoted(value))
+    except ValueError:
+        msg = f"{value!r} is no IP address"
+        raise ValueError(msg) from None
+
+
+def _network(value: object) -> object:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(_quoted(value))
+    except ValueError as fault:
+        raise ValueError(str(fault)) from None  # says which: no network, or host bits set
+
+
+def _quoted(value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"{value!r} does not stand in quotes"
+        raise ValueError(msg)  # noqa: TRY004 — what pydantic collects
+    return value
+
+
 def _hostname(value: str) -> str:
-    labels = value.rstrip(".").split(".")
-    if len(value) > 253 or not all(_is_label(label) for label in labels):
+    name = value.removesuffix(".").lower()
+    if len(name) > 253 or not all(_is_label(label) for label in name.split(".")):
         msg = f"{value!r} is no host name"
         raise ValueError(msg)
-    return value.rstrip(".").lower()
+    return name
 
 
 def _is_label(label: str) -> bool:
@@ -89,9 +117,9 @@ def _seconds(value: object) -> object:
         return value
 
 
-def _positive(value: timedelta) -> timedelta:
-    if value < timedelta(0):
-        msg = "must not be negative"
+def _sensible(value: timedelta) -> timedelta:
+    if not timedelta(0) <= value <= _LONGEST:
+        msg = f"must be between 0 and {_LONGEST.days} days"
         raise ValueError(msg)
     return value
 
@@ -99,9 +127,9 @@ def _positive(value: timedelta) -> timedelta:
 ListenAt = Annotated[Listen, BeforeValidator(_listen)]
 Hostname = Annotated[str, AfterValidator(_hostname)]
 # Seconds as a number, or ISO 8601 ("PT5M").
-Duration = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_positive)]
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+Duration = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_sensible)]
+Address = Annotated[IPv4Address | IPv6Address, BeforeValidator(_address)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 _T = TypeVar("_T")
 Several = Annotated[tuple[_T, ...], BeforeValidator(_several)]
 
@@ -115,7 +143,7 @@ class _Section(BaseModel):
 class Database(_Section):
     """Where nominations, listings and the journal are kept."""
 
-    url: str = "sqlite:///var/rbl.db"
+    url: str = Field(default="sqlite:///var/rbl.db", repr=False)
     """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
@@ -329,9 +357,13 @@ def _overlay(values: dict[str, object], path: list[str], value: str) -> None:
 def _fault_line(
     source: str, variables: Mapping[str, str], location: tuple[int | str, ...], message: str
 ) -> str:
-    """Return one fault in words, placed at the environment variable or the file that set it."""
+    """Return one fault in words, placed at the environment variable or the file that set it.
+
+    A fault of a whole section may lie in the file or in any variable of that section.
+    """
     fields = [str(part) for part in location if not isinstance(part, int)]
     variable = _PREFIX + "__".join(fields).upper()
-    where = variable if variable in variables else source
+    of_section = sorted(name for name in variables if name.startswith(f"{variable}__"))
+    where = variable if variable in variables else ", ".join([source, *of_section])
     wording = message.removeprefix("Value error, ")
     return f"{where}: {'.'.join(fields) or 'settings'}: {wording}"
