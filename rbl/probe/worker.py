@@ -2,7 +2,8 @@
 
 Sleeps until a commit may have made work, until the next run is due, or until one of its own steps is
 done. Any number of workers share the runs of one database; the claim keeps them apart. A database
-that does not answer is waited for. Log event: ``worker_error``.
+that does not answer is waited for. Log events: ``worker_error``, and ``delisted``, one for all
+listings that expired at once.
 """
 
 import asyncio
@@ -89,8 +90,11 @@ class Worker:
                 step = asyncio.create_task(self._step(claim))
                 self._steps.add(step)
                 step.add_done_callback(self._done)
-        except Unavailable as fault:
+        except RblError as fault:
             _log.warning("worker_error", why=fault.message)
+            return self._tools.clock() + _AFTER_FAULT
+        except Exception:  # noqa: BLE001 — the rim: without it no test would go out any more, unseen
+            _log.exception("worker_error", why="unforeseen")
             return self._tools.clock() + _AFTER_FAULT
         return None
 
@@ -145,7 +149,9 @@ class Worker:
     def _tidy_once(self) -> None:
         now = self._tools.clock()
         with self._tools.store.writing() as session:
-            listings.end_expired(session, now)
+            count = listings.end_expired(session, now)
+        if count:
+            _log.info("delisted", listings=count, why="the listing expired")
         for policy in self._policies.values():
             with self._tools.store.writing() as session:
                 retests.queue_periodic(session, policy, now)

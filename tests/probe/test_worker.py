@@ -192,7 +192,11 @@ def test_listings_end_and_old_ones_are_tested_again(store: Store) -> None:
         with store.reading() as session:
             assert listings.covering(session, steps.ZONE, other.network_address) == []
 
-    run(story())
+    with capture_logs() as logs:
+        run(story())
+
+    expired = {"event": "delisted", "log_level": "info", "listings": 1, "why": "the listing expired"}
+    assert expired in logs
 
 
 def test_at_most_so_many_hosts_at_once(store: Store) -> None:
@@ -220,7 +224,8 @@ def test_database_that_is_down_is_waited_for(store: Store, monkeypatch: pytest.M
     """A worker that cannot reach the database says so and tries again."""
     make_due(store, now())
     host = Relay(rcpt=refused)
-    claim, faults = runs.claim, [Unavailable("the database does not answer")] * 2
+    claim = runs.claim
+    faults: list[Exception] = [RuntimeError("unforeseen"), Unavailable("the database does not answer")]
 
     def failing(
         session: Session,
