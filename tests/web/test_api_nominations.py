@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -6,10 +7,12 @@ from ipaddress import ip_network
 
 import httpx2
 import pytest
+from starlette.types import Message, Scope
 from structlog.testing import capture_logs
 
 from rbl.store import exemptions
 from rbl.terms import Act, Role
+from tests.web.conftest import Served
 from tests.web.world import NAMES_ZONE, START, World, spam
 
 Header = dict[str, str]
@@ -260,3 +263,33 @@ def test_the_examples_of_the_document_work(api: httpx2.Client, key: Callable[...
     )
 
     assert "reserved-address" == answer.json()["code"]
+
+
+def test_a_connection_that_ends_too_early_is_no_fault(server: Served, nominator: Header) -> None:
+    """Half a message proves nothing, and a client that went away is not logged as a fault of ours."""
+    headers = [
+        (b"content-type", b"message/rfc822"),
+        (b"authorization", nominator["Authorization"].encode()),
+    ]
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/nominations",
+        "raw_path": b"/v1/nominations",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+    }
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if "status" in message:
+            statuses.append(message["status"])
+
+    with capture_logs() as logs:
+        asyncio.run(server.app(scope, receive, send))
+
+    assert ([400], []) == (statuses, logs)

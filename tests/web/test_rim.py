@@ -1,3 +1,4 @@
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -5,9 +6,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from rbl.web.parts import Parts
+from rbl.web.rim import Rim
 from tests.web.conftest import Served
 
 Header = dict[str, str]
@@ -131,3 +135,79 @@ def test_requests_are_counted(api: httpx2.Client) -> None:
 
     assert 'rbl_http_requests_total{method="GET",status="404"} 1.0' in metrics
     assert 'rbl_http_requests_total{method="other",status="405"} 1.0' in metrics
+
+
+def rim_around(app: ASGIApp) -> Rim:
+    """Return the rim around another application."""
+    return Rim(
+        app,
+        public_url="https://relays.example.org",
+        largest_body=lambda _: LIMIT,
+        registry=CollectorRegistry(),
+    )
+
+
+SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+
+
+async def nothing() -> Message:
+    """Receive an empty body."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def test_a_fault_in_the_middle_of_an_answer_ends_the_connection() -> None:
+    """Half an answer cannot become a 500: it is logged, and the server is told."""
+    sent: list[Message] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        msg = "in the middle"
+        raise ZeroDivisionError(msg)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with capture_logs() as logs, pytest.raises(ZeroDivisionError):
+        asyncio.run(rim_around(app)(SCOPE, nothing, send))
+
+    assert ([200], ["request_failed"]) == (
+        [message["status"] for message in sent],
+        [log["event"] for log in logs],
+    )
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_request_that_is_stopped_is_told_so(begun: bool) -> None:  # noqa: FBT001 — a table's column
+    """When the program stops, what has not begun to answer answers 503, and nothing is logged."""
+    sent: list[Message] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with capture_logs() as logs:
+        asyncio.run(rim_around(app)(SCOPE, nothing, send))
+
+    assert ([200 if begun else 503], []) == (
+        [message["status"] for message in sent if "status" in message],
+        logs,
+    )
+
+
+def test_what_is_no_request_is_passed_on() -> None:
+    """The server's own messages to the application are none of the rim's."""
+    passed: list[str] = []
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        passed.append(scope["type"])
+
+    async def send(_message: Message) -> None:
+        """Nothing is sent."""
+
+    asyncio.run(rim_around(app)({"type": "lifespan"}, nothing, send))
+
+    assert ["lifespan"] == passed
