@@ -202,8 +202,6 @@ def end(
 def _check(parts: Parts, policy: ZonePolicy, network: Network, reason: str) -> None:
     """Raise BadInput where the zone file does not allow this listing."""
     zone_file = parts.zone_files[policy.apex]
-    if zone_file.kind is not Kind.ADDRESSES:
-        raise BadInput(f"{policy.apex} is a list of names: {network} cannot be in it", code="wrong-kind")
     if reason not in zone_file.reasons:
         known = ", ".join(zone_file.reasons)
         raise BadInput(f"{policy.apex} has no reason {reason!a}, only: {known}", code="unknown-reason")

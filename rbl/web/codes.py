@@ -144,7 +144,9 @@ CODES: Mapping[str, Code] = {
     "network-too-wide": Code(
         "The network is wider than this list allows", "List narrower networks, or change the zone file."
     ),
-    "wrong-kind": Code("This list is one of names", "Addresses go into a list of addresses."),
+    "wrong-kind": Code(
+        "This list is one of names", "Ask for a list of addresses: GET /v1/zones says which are."
+    ),
     "empty-exemption": Code("The exemption exempts from nothing", "Set never_list, never_test, or both."),
     "already-exempt": Code("This network is exempt already", "End that exemption first."),
     "not-exempt": Code("This network is not exempt", "GET /v1/exemptions lists what is."),

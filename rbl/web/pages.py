@@ -141,7 +141,7 @@ def _address_page(
         "progress_text": told and wording.progress(told.state, told.verdict, told.why),
         "progress_due": told.due_at if told and told.due_at and told.due_at > now else None,
         "progress_lines": told.lines if told else (),
-        "other_lists": [apex for apex in parts.policies if apex != zone],
+        "other_lists": [apex for apex in parts.address_lists if apex != zone],
     }
     status = 200 if fault is None else problems.status_of(fault)
     return views.page(

@@ -9,11 +9,11 @@ from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
 from rbl.config import Settings
-from rbl.errors import NotFound
+from rbl.errors import BadInput, NotFound
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.terms import Evidence, Nominator
-from rbl.zone.zonefile import ZoneFile
+from rbl.zone.zonefile import Kind, ZoneFile
 
 
 class Advice(Protocol):
@@ -30,7 +30,7 @@ class Advice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything the web needs. *policies* has at least one list; the first is the default.
+    """Everything the web needs. *policies* has at least one list; the first of addresses is the default.
 
     *read_evidence* says what a message proves to its nominator and raises BadInput; *published* is a
     spam as everybody may see it; *advice* is for a platform's id, or None for an unknown one;
@@ -51,19 +51,27 @@ class Parts:
     registry: CollectorRegistry
 
     @property
+    def address_lists(self) -> Sequence[str]:
+        """The apexes of the lists that addresses can be in, in order."""
+        return [apex for apex in self.policies if self.zone_files[apex].kind is Kind.ADDRESSES]
+
+    @property
     def default_zone(self) -> str:
         """The apex of the list that is meant where none is named."""
-        return next(iter(self.policies))
+        return next(iter(self.address_lists), next(iter(self.policies)))
 
     def policy(self, zone: str | None) -> ZonePolicy:
-        """Return the policy of the list *zone*, or of the default one.
+        """Return the policy of the list of addresses *zone*, or of the default one.
 
         Raises:
             NotFound: there is no such list.
+            BadInput: it is a list of names: nobody is nominated to it, tested for it or looked up in it.
         """
         apex = (zone or self.default_zone).rstrip(".").lower()
         if apex not in self.policies:
             raise NotFound(f"there is no list {apex[:255]!a}", code="no-such-zone")
+        if self.zone_files[apex].kind is not Kind.ADDRESSES:
+            raise BadInput(f"{apex} is a list of names: no address can be in it", code="wrong-kind")
         return self.policies[apex]
 
 

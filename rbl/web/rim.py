@@ -32,6 +32,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_ENDLESS = "/events"  # a stream has no end to wait for
 _YEAR_SECONDS = 31_536_000  # RFC 6797 §6.1.1
 
 
@@ -65,6 +66,8 @@ class Rim:
             await self._app(scope, receive, send)
             return
         started = False
+        method = _method(scope)
+        scope = _as_get(scope)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
@@ -74,7 +77,7 @@ class Rim:
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-cache")
-                self._requests.labels(_method(scope), message["status"]).inc()
+                self._requests.labels(method, message["status"]).inc()
             await send(message)
 
         body = _LimitedBody(scope, receive, self._largest_body(scope["path"]))
@@ -88,7 +91,7 @@ class Rim:
             if not started:
                 await self._tell_of_stop(scope, receive, send_with_headers)
         except Exception:
-            _log.exception("request_failed", method=_method(scope), path=scope["path"][:200])
+            _log.exception("request_failed", method=method, path=scope["path"][:200])
             if started:
                 raise  # nothing can be said any more: the server closes the connection
             problem = problems.document(
@@ -123,6 +126,13 @@ class _LimitedBody:
             if self._octets > self.limit:
                 raise HTTPException(413, _too_large(self.limit), {"Connection": "close"})
         return message
+
+
+def _as_get(scope: Scope) -> Scope:
+    """Return a HEAD request as the GET that it is but for the body, which the server leaves out itself."""
+    if scope["method"] != "HEAD" or scope["path"].endswith(_ENDLESS):
+        return scope
+    return {**scope, "method": "GET"}
 
 
 def _too_large(limit: int) -> str:

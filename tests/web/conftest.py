@@ -25,7 +25,7 @@ from rbl.terms import Evidence, Nominator, Role, Trust
 from rbl.web.app import create_app
 from rbl.web.parts import Parts
 from rbl.zone.zonefile import ApexRecords, Kind, Limits, Reason, Soa, ZoneFile
-from tests.web.world import MX, NAMES_ZONE, START, ZONE, Clock, World
+from tests.web.world import MX, NAMES_ZONE, SECOND_ZONE, START, ZONE, Clock, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with store.writing() as session:
         switches.set_up(session, START)
         journal.open_zone(session, ZONE, START)
+        journal.open_zone(session, SECOND_ZONE, START)
         journal.open_zone(session, NAMES_ZONE, START)
     store.close()
     return file
@@ -107,9 +108,14 @@ def parts(store: Store, clock: Clock) -> Parts:
         settings=settings,
         policies={
             ZONE: ZonePolicy(ZONE, "open-relay", Policy()),
+            SECOND_ZONE: ZonePolicy(SECOND_ZONE, "open-relay", Policy()),
             NAMES_ZONE: ZonePolicy(NAMES_ZONE, "open-relay", Policy()),
         },
-        zone_files={ZONE: zone_file(ZONE), NAMES_ZONE: zone_file(NAMES_ZONE, Kind.NAMES)},
+        zone_files={
+            ZONE: zone_file(ZONE),
+            SECOND_ZONE: zone_file(SECOND_ZONE),
+            NAMES_ZONE: zone_file(NAMES_ZONE, Kind.NAMES),
+        },
         read_evidence=read,
         published=lambda spam: spam.decode("utf-8", "replace"),
         advice=advice,

@@ -2,7 +2,7 @@ import httpx2
 import pytest
 
 from rbl.terms import State, Verdict
-from tests.web.world import NAMES_ZONE, RELAY, World
+from tests.web.world import RELAY, SECOND_ZONE, World
 
 PATH = f"/v1/addresses/{RELAY}"
 
@@ -140,6 +140,6 @@ def test_a_test_of_another_host_is_not_found(api: httpx2.Client, world: World) -
     world.bring_to(State.LISTED)
 
     elsewhere = api.get("/v1/addresses/1.1.1.1/runs/1/transcript")
-    in_another_list = api.get(f"{PATH}/runs/1/transcript", params={"zone": NAMES_ZONE})
+    in_another_list = api.get(f"{PATH}/runs/1/transcript", params={"zone": SECOND_ZONE})
 
     assert ["no-such-run"] * 2 == [answer.json()["code"] for answer in (elsewhere, in_another_list)]

@@ -12,7 +12,7 @@ from rbl.terms import Act, State
 from rbl.web.parts import Parts
 from rbl.zone.zonefile import Limits
 from tests.web.conftest import Served
-from tests.web.world import NAMES_ZONE, RELAY, START, ZONE, World
+from tests.web.world import NAMES_ZONE, RELAY, SECOND_ZONE, START, ZONE, World
 
 Header = dict[str, str]
 BODY = {"network": "8.8.8.0/28", "reason": "pool", "why": "all of it relays"}
@@ -22,7 +22,9 @@ def test_the_lists_are_named(api: httpx2.Client) -> None:
     """Everybody can learn which lists and reasons there are; the default comes first."""
     zones = api.get("/v1/zones").json()["zones"]
 
-    assert [(ZONE, "addresses"), (NAMES_ZONE, "names")] == [(zone["apex"], zone["kind"]) for zone in zones]
+    assert [(ZONE, "addresses"), (SECOND_ZONE, "addresses"), (NAMES_ZONE, "names")] == [
+        (zone["apex"], zone["kind"]) for zone in zones
+    ]
     assert {"name": "pool", "title": "Address pool", "values": ["127.0.0.4"]} == zones[0]["reasons"][1]
 
 

@@ -7,7 +7,7 @@ import pytest
 from rbl.terms import State
 from rbl.web.parts import Parts
 from tests.web.conftest import Served
-from tests.web.world import NAMES_ZONE, ZONE, World
+from tests.web.world import SECOND_ZONE, ZONE, World
 
 
 def test_a_process_that_answers_is_alive(api: httpx2.Client) -> None:
@@ -62,7 +62,7 @@ def test_hosts_and_tests_are_counted(api: httpx2.Client, world: World) -> None:
     for line in (
         f'rbl_hosts{{state="retest-queued",zone="{ZONE}"}} 1.0',
         f'rbl_hosts{{state="listed",zone="{ZONE}"}} 0.0',
-        f'rbl_hosts{{state="listed",zone="{NAMES_ZONE}"}} 0.0',
+        f'rbl_hosts{{state="listed",zone="{SECOND_ZONE}"}} 0.0',
         f'rbl_probe_runs_unfinished{{zone="{ZONE}"}} 1.0',
         f'rbl_probe_runs_due{{zone="{ZONE}"}} 1.0',
     ):

@@ -14,7 +14,7 @@ from rbl.terms import Act, Origin, State, Verdict
 from rbl.web import wording
 from rbl.web.parts import Parts
 from tests.web.conftest import Served
-from tests.web.world import NAMES_ZONE, RELAY, START, ZONE, World
+from tests.web.world import RELAY, SECOND_ZONE, START, ZONE, World
 
 PAGE = f"/a/{RELAY}"
 OPERATOR = Act("key 5 (secret operator)", "a good reason", START)
@@ -342,13 +342,13 @@ def test_another_list_has_its_own_pages(browser: httpx2.Client, world: World) ->
     """An address may be listed in one list and not in another."""
     world.bring_to(State.LISTED)
 
-    here, there = browser.get(PAGE), browser.get(PAGE, params={"zone": NAMES_ZONE})
+    here, there = browser.get(PAGE), browser.get(PAGE, params={"zone": SECOND_ZONE})
 
-    assert f'href="{PAGE}?zone={NAMES_ZONE}"' in here.text
-    assert f"not listed in {NAMES_ZONE}" in text_of(there)
+    assert f'href="{PAGE}?zone={SECOND_ZONE}"' in here.text
+    assert f"not listed in {SECOND_ZONE}" in text_of(there)
     assert (
-        f"/a/9.9.9.9?zone={NAMES_ZONE}"
-        == browser.get("/a/::ffff:9.9.9.9", params={"zone": NAMES_ZONE}).headers["Location"]
+        f"/a/9.9.9.9?zone={SECOND_ZONE}"
+        == browser.get("/a/::ffff:9.9.9.9", params={"zone": SECOND_ZONE}).headers["Location"]
     )
 
 

@@ -126,6 +126,23 @@ def test_an_unforeseen_fault_is_a_bare_500(broken: Served) -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["/", "/v1/zones", "/nowhere", "/static/style.css", "/metrics"])
+def test_head_is_get_without_its_body(api: httpx2.Client, path: str) -> None:
+    """RFC 9110 §9.1: every server supports it."""
+    get, head = api.get(path), api.head(path)
+
+    assert (get.status_code, get.headers["Content-Type"], b"") == (
+        head.status_code,
+        head.headers["Content-Type"],
+        head.content,
+    )
+
+
+def test_the_head_of_a_stream_is_not_waited_for(api: httpx2.Client) -> None:
+    """It would not come before the end."""
+    assert 405 == api.head("/v1/addresses/9.9.9.9/events").status_code
+
+
 def test_requests_are_counted(api: httpx2.Client) -> None:
     """By method and status; a made-up method is no new row."""
     api.get("/nowhere")

@@ -30,6 +30,7 @@ from rbl.terms import (
 )
 
 ZONE = "relays.example.org"
+SECOND_ZONE = "second.example.org"
 NAMES_ZONE = "names.example.org"
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 RELAY = ip_address("9.9.9.9")
