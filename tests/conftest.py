@@ -64,10 +64,9 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def postgresql_url(databases: Databases) -> Iterator[str]:
-    """The URL of a PostgreSQL database of the test's own, with the newest schema and nothing in it."""
-    name = databases.migrated()
-    yield databases.url(name)
-    databases.drop(name)
+    """The URL of a PostgreSQL database of the newest schema, with nothing in it, for the test alone."""
+    with databases.lent() as url:
+        yield url
 
 
 @pytest.fixture

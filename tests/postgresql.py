@@ -23,6 +23,7 @@ from sqlalchemy import make_url
 
 from rbl.store import migrate
 from rbl.store.engine import Store
+from rbl.store.tables import Zone
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _START_SECONDS = 60
@@ -138,10 +139,23 @@ class Databases:
         self._server_url = server_url
         self._names = (f"rbl_test_{os.getpid()}_{number}" for number in count())
         self._made: list[str] = []
+        self._idle: list[str] = []
         self._template = self.empty()
         store = Store(self.url(self._template))
         migrate.upgrade(store)
         store.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[str]:
+        """Yield the URL of a migrated database without a row, and take it back for the next who asks."""
+        name = self._idle.pop() if self._idle else self.migrated()
+        yield self.url(name)
+        try:
+            self._empty_tables(name)
+        except psycopg.Error:  # a test that failed, or changed the schema
+            self.drop(name)
+        else:
+            self._idle.append(name)
 
     def empty(self) -> str:
         """Return the name of a new database without tables."""
@@ -164,6 +178,13 @@ class Databases:
         """Remove every database that was made."""
         for name in list(self._made):
             self.drop(name)
+
+    def _empty_tables(self, name: str) -> None:
+        """Delete every row, which takes a tenth of the time of a new database, and count from 1 again."""
+        deletions = [f"DELETE FROM {table.name}" for table in reversed(Zone.metadata.sorted_tables)]
+        restart = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
+        with psycopg.connect(self.url(name), options="-c lock_timeout=1s") as connection:
+            connection.execute("; ".join([*deletions, restart]).encode())
 
     def _create(self, template: str) -> str:
         name = next(self._names)
