@@ -128,6 +128,8 @@ ListenAt = Annotated[Listen, BeforeValidator(_listen)]
 Hostname = Annotated[str, AfterValidator(_hostname)]
 # Seconds as a number, or ISO 8601 ("PT5M").
 Duration = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_sensible)]
+# A secret of 16 octets, as `openssl rand -hex 16` writes one.
+HexSecret = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Address = Annotated[IPv4Address | IPv6Address, BeforeValidator(_address)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 _T = TypeVar("_T")
@@ -147,6 +149,47 @@ class Database(_Section):
     """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
+class Access(_Section):
+    """Who may ask the DNS server at all; each zone file may have rules of its own, asked after these."""
+
+    default: Literal["allow", "refuse", "ignore", "empty"] = "allow"
+    """What becomes of clients for whom there is no network below; the most specific network counts."""
+    allow: Several[Network] = ()
+    """Clients that are answered, as far as the zone's own rules go."""
+    refuse: Several[Network] = ()
+    """Clients that are told REFUSED, with the extended error 18 (RFC 8914)."""
+    ignore: Several[Network] = ()
+    """Clients that get no answer."""
+    empty: Several[Network] = ()
+    """Clients for whom every list is empty."""
+
+    @model_validator(mode="after")
+    def _one_rule_each(self) -> Self:
+        networks = (*self.allow, *self.refuse, *self.ignore, *self.empty)
+        twice = sorted({str(network) for network in networks if networks.count(network) > 1})
+        if twice:
+            msg = f"has more than one rule for {', '.join(twice)}"
+            raise ValueError(msg)
+        return self
+
+
+class RateLimit(_Section):
+    """How many answers the DNS server sends over UDP to a network that proves its address by no cookie."""
+
+    responses_per_second: int = Field(default=1000, ge=0, le=1_000_000)
+    """For each client network and kind of outcome; 0: no limit."""
+    window: Duration = timedelta(seconds=5)
+    """A quiet client may have the answers of so long a time at once."""
+    slip: int = Field(default=2, ge=0, le=100)
+    """Over the limit one answer in so many says "ask again over TCP", the others are dropped; 0: all are."""
+    ipv4_prefix: int = Field(default=24, ge=8, le=32)
+    """How large a network of IPv4 clients is."""
+    ipv6_prefix: int = Field(default=56, ge=16, le=128)
+    """How large a network of IPv6 clients is."""
+    exempt: Several[Network] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    """Clients without a limit."""
+
+
 class Dns(_Section):
     """The DNS server."""
 
@@ -160,6 +203,11 @@ class Dns(_Section):
     """A change of more than this share of a list at once is held back until it is forced."""
     max_udp_octets: int = Field(default=1232, ge=512, le=4096)
     """The largest answer sent over UDP. 1232 octets: DNS Flag Day 2020."""
+    cookie_secrets: Several[HexSecret] = Field(default=(), repr=False)
+    """For cookies (RFC 9018), 32 hexadecimal digits each; the first makes them, all are accepted. Name
+    servers that share an address share them too. None: one of its own, made at each start."""
+    access: Access = Access()
+    rate_limit: RateLimit = RateLimit()
 
 
 class Web(_Section):

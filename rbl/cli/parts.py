@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
 from rbl.responder.follower import Follower, index_path
+from rbl.responder.rules import rules_of
 from rbl.responder.server import Server
 from rbl.store import secrets
 from rbl.store.engine import Store
@@ -116,9 +118,10 @@ async def dns(built: Built) -> AsyncIterator[str]:
         counters,
         max_change_share=settings.dns.max_change_share,
     )
+    rules = rules_of(settings.dns)
     server = Server(
         settings.dns.listen,
-        lambda packet, transport: answer(packet, built.catalogue, transport, settings.dns),
+        lambda packet, client: answer(packet, client, built.catalogue, rules, time.time_ns()),
         counters,
     )
     follower.start()

@@ -32,14 +32,22 @@ def described() -> str:
     """Return all settings as a Markdown page."""
     top = {name: field for name, field in Settings.model_fields.items() if not _is_section(field)}
     parts = [_INTRODUCTION, *_table("", top)]
-    for name, field in Settings.model_fields.items():
+    parts += _sections("", Settings.model_fields)
+    return "\n".join(parts)
+
+
+def _sections(prefix: str, fields: dict[str, FieldInfo]) -> Iterator[str]:
+    """Yield the lines of every section among *fields*, and of those inside it."""
+    for name, field in fields.items():
         section = field.annotation
         if _is_section(field):
             assert isinstance(section, type)
             assert issubclass(section, BaseModel)
-            parts += ["", f"## [{name}]", "", (section.__doc__ or "").strip(), ""]
-            parts += _table(f"{name}.", section.model_fields)
-    return "\n".join(parts)
+            place = f"{prefix}{name}"
+            own = {key: value for key, value in section.model_fields.items() if not _is_section(value)}
+            yield from ("", f"## [{place}]", "", (section.__doc__ or "").strip(), "")
+            yield from _table(f"{place}.", own)
+            yield from _sections(f"{place}.", section.model_fields)
 
 
 def _is_section(field: FieldInfo) -> bool:
@@ -50,7 +58,8 @@ def _table(prefix: str, fields: dict[str, FieldInfo]) -> Iterator[str]:
     yield "| setting | default | meaning |"
     yield "|---|---|---|"
     for name, field in fields.items():
-        yield f"| `{prefix}{name}` | {_shown(field.default)} | {(field.description or '').strip()} |"
+        meaning = " ".join((field.description or "").split())
+        yield f"| `{prefix}{name}` | {_shown(field.default)} | {meaning} |"
 
 
 def _shown(value: object) -> str:

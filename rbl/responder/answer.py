@@ -2,21 +2,26 @@
 
 Bytes in, bytes out: no socket, no clock, no SQL. ``query`` takes the packet apart, ``catalogue`` has
 the zones, ``wire`` packs. RFC 5782 §2 and §3 (what a name asks), RFC 1034 §4.3.2, RFC 2308 §2
-(NXDOMAIN, NODATA), RFC 8020 (what exists), RFC 8482 (ANY), RFC 4892 and RFC 5001 (who answers).
-Logs nothing.
+(NXDOMAIN, NODATA), RFC 8020 (what exists), RFC 8482 (ANY), RFC 4892 and RFC 5001 (who answers),
+RFC 7873 §5.2 (cookies). Logs nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from rbl.addresses import networks_of_labels
 from rbl.config import Dns
-from rbl.responder import wire
+from rbl.responder import cookies, wire
 from rbl.responder.catalogue import Catalogue, ServedIndex, ServedZone
+from rbl.responder.client import Client
 from rbl.responder.codes import ExtendedError, Outcome, Rclass, Rcode, Rtype, Transport
+from rbl.responder.cookies import Cookie
 from rbl.responder.query import Declined, Query, parse
+from rbl.responder.ratelimit import Class, Decision, class_of
+from rbl.responder.rules import Rules
 from rbl.responder.wire import Response, RRset
 from rbl.terms import Address
+from rbl.zone.access import Action, Rule
 from rbl.zone.answers import AnswerSet
 from rbl.zone.index import Index
 from rbl.zone.names import Name
@@ -26,6 +31,8 @@ _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 # RFC 4892 §2, and the older names that BIND and NSD answer too.
 _CHAOS_VERSION = frozenset({(b"version", b"bind"), (b"version", b"server")})
 _CHAOS_SERVER = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
+_UNANSWERED = frozenset({Action.IGNORE, Action.REFUSE})
+_SECOND = 1_000_000_000  # in nanoseconds
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -38,35 +45,78 @@ class Reply:
     outcome: Outcome
 
 
-def answer(packet: bytes, catalogue: Catalogue, transport: Transport, dns: Dns) -> Reply:
-    """Return the reply to *packet*, whatever it holds."""
+def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, now: int) -> Reply:
+    """Return the reply to *packet* from *client*, whatever it holds; *now* in nanoseconds since 1970.
+
+    Nothing but the budgets of ``rules.limiter`` is changed.
+    """
     query = parse(packet)
     if query is None:
         return Reply(None, "", Outcome.DROPPED)
     if isinstance(query, Declined):
-        return Reply(wire.pack_declined(query, dns), "", Outcome.DECLINED)
-    response = respond(query, catalogue, dns)
-    return Reply(wire.pack(query, response, transport, dns), response.zone, response.outcome)
+        if _decide(client, Outcome.DECLINED, rules, now) is Decision.DROP:
+            return Reply(None, "", Outcome.LIMITED)
+        return Reply(wire.pack_declined(query, rules.dns), "", Outcome.DECLINED)
+    cookie = _check_cookie(query, client, rules, now)
+    response = respond(query, client, cookie, catalogue, rules)
+    if response is None:
+        return Reply(None, "", Outcome.IGNORED)
+    if cookie is None or not cookie.valid:
+        decision = _decide(client, response.outcome, rules, now)
+        if decision is Decision.DROP:
+            return Reply(None, response.zone, Outcome.LIMITED)
+        if decision is Decision.SLIP and class_of(response.outcome) is not Class.ERROR:
+            response = slip(response, cookie)
+    option = b"" if cookie is None else cookie.option
+    packed = wire.pack(query, response, client.transport, rules.dns, option)
+    return Reply(packed, response.zone, response.outcome)
 
 
-def respond(query: Query, catalogue: Catalogue, dns: Dns) -> Response:
-    """Return what is answered to a well-formed *query*: the first rule that fits."""
+def respond(
+    query: Query, client: Client, cookie: Cookie | None, catalogue: Catalogue, rules: Rules
+) -> Response | None:
+    """Return what is answered to a well-formed *query*: the first rule that fits. None: nothing is."""
     if query.edns is not None and query.edns.version:
         return refuse_version()
+    rule = rules.access.rule(client.address)
+    if rule.action in _UNANSWERED:
+        return refuse_client("", rule)
+    if not query.question:
+        return answer_cookie(cookie)
     if query.qclass == Rclass.CH:
-        return answer_chaos(query, dns)
+        return answer_chaos(query, rules.dns)
     zone = catalogue.find(query.qname) if query.qclass == Rclass.IN else None
     if zone is None:
         return refuse_foreign()
+    if rule.action is Action.ALLOW:
+        rule = zone.access.rule(client.address)
+        if rule.action in _UNANSWERED:
+            return refuse_client(zone.name, rule)
     if query.qtype in _TRANSFERS:
         return refuse_transfer(zone)
-    served = zone.served
-    if served is None:
+    if zone.served is None:
         return answer_not_ready(zone)
+    return _respond_from(zone, zone.served, query, catalogue, rule, client)
+
+
+def _respond_from(
+    zone: ServedZone,
+    served: ServedIndex,
+    query: Query,
+    catalogue: Catalogue,
+    rule: Rule,
+    client: Client,
+) -> Response:
+    """Return what *zone* with an index answers to a client who may ask it, as *rule* says."""
     labels = query.qname[: len(query.qname) - len(zone.file.apex)]
     if not labels:
         return answer_apex(query, zone, served)
-    listed, exists = _look_up(served.index, zone.file.kind, labels)
+    if rule.action is Action.ALLOW:
+        listed, exists = _look_up(served.index, zone.file.kind, labels)
+    elif rule.action is Action.LISTED:
+        listed, exists = _list_all(zone.file.kind, labels, rule, client)
+    else:
+        listed, exists = None, False
     if listed is not None:
         return answer_listed(query, zone, served, listed)
     if exists or catalogue.has_zone_below(query.qname):
@@ -77,6 +127,35 @@ def respond(query: Query, catalogue: Catalogue, dns: Dns) -> Response:
 def refuse_version() -> Response:
     """BADVERS: the OPT of the answer names version 0, the one known here (RFC 6891 §6.1.3)."""
     return Response(Rcode.BADVERS, Outcome.DECLINED)
+
+
+def refuse_client(zone: str, rule: Rule) -> Response | None:
+    """REFUSED, or nothing at all: never a value, which would be read as a listing (RFC 5782 §6)."""
+    if rule.action is Action.IGNORE:
+        return None
+    return Response(
+        Rcode.REFUSED,
+        Outcome.DENIED,
+        zone,
+        extended_error=ExtendedError.PROHIBITED,
+        extra_text="this client may not ask here",
+    )
+
+
+def answer_cookie(cookie: Cookie | None) -> Response:
+    """Only a cookie was asked for; BADCOOKIE: the one that was sent is good no more (RFC 7873 §5.4)."""
+    fresh = cookie is None or cookie.valid or cookie.first
+    return Response(Rcode.NOERROR if fresh else Rcode.BADCOOKIE, Outcome.COOKIE)
+
+
+def slip(response: Response, cookie: Cookie | None) -> Response:
+    """Tell a client over its rate how to prove its address: over TCP, or with the cookie that comes back.
+
+    BADCOOKIE is for whoever sent a cookie (RFC 7873 §5.2.3), and costs him no connection.
+    """
+    if cookie is not None:
+        return Response(Rcode.BADCOOKIE, Outcome.SLIPPED, response.zone)
+    return replace(response, truncated=True, outcome=Outcome.SLIPPED)
 
 
 def answer_chaos(query: Query, dns: Dns) -> Response:
@@ -187,6 +266,33 @@ def _look_up(index: Index, kind: Kind, labels: Name) -> tuple[_Listed | None, bo
         if found is not None:
             return _Listed(found, address), True
     return None, exists
+
+
+def _list_all(kind: Kind, labels: Name, rule: Rule, client: Client) -> tuple[_Listed | None, bool]:
+    """Return the answer of *rule* at every address or name; what is above an address exists."""
+    assert rule.address is not None
+    exists = True
+    if kind is Kind.ADDRESSES:
+        networks = networks_of_labels(labels)
+        exists = bool(networks)
+        if not any(network.prefixlen == network.max_prefixlen for network in networks):
+            return None, exists
+    answer_set = AnswerSet((rule.address,), (rule.text,), rule.ttl_seconds)
+    return _Listed(answer_set, client.address), exists
+
+
+def _check_cookie(query: Query, client: Client, rules: Rules, now: int) -> Cookie | None:
+    """Return what the query's cookie is worth, None where it has none."""
+    if query.edns is None or query.edns.cookie is None:
+        return None
+    return cookies.check(query.edns.cookie, client.address, now // _SECOND, rules.cookie_secrets)
+
+
+def _decide(client: Client, outcome: Outcome, rules: Rules, now: int) -> Decision:
+    """Return whether a client without a valid cookie gets an answer; TCP has proved the address."""
+    if rules.limiter is None or client.transport is Transport.TCP:
+        return Decision.SEND
+    return rules.limiter.decide(client.address, class_of(outcome), now)
 
 
 def _soa_of(query: Query, zone: ServedZone, served: ServedIndex) -> RRset:

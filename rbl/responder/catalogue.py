@@ -6,10 +6,11 @@ Logs nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from rbl.responder import wire
+from rbl.responder.access import AccessTable, compile_table
 from rbl.responder.codes import Rtype
 from rbl.responder.wire import RRset
 from rbl.zone.index import Index
@@ -33,6 +34,7 @@ class ServedZone:
     file: ZoneFile
     name: str
     apex_octets: int  # of the apex in a packet, with the root's
+    access: AccessTable
     served: ServedIndex | None
 
 
@@ -41,7 +43,10 @@ class Catalogue:
 
     def __init__(self, zones: Iterable[ZoneFile]) -> None:
         self._zones = {
-            zone.apex: ServedZone(zone, zone.apex_text, wire_octets(zone.apex), None) for zone in zones
+            zone.apex: ServedZone(
+                zone, zone.apex_text, wire_octets(zone.apex), compile_table(zone.access), None
+            )
+            for zone in zones
         }
         # Longest first: the deepest zone that holds a name answers for it (RFC 1034 §4.3.2).
         self._depths = sorted({len(apex) for apex in self._zones}, reverse=True)
@@ -50,7 +55,7 @@ class Catalogue:
     def serve(self, index: Index) -> None:
         """Answer from *index* from now on, for its zone."""
         old = self._zones[index.zone.apex]
-        self._zones[index.zone.apex] = ServedZone(index.zone, old.name, old.apex_octets, _packed(index))
+        self._zones[index.zone.apex] = replace(old, file=index.zone, served=_packed(index))
 
     def find(self, qname: Name) -> ServedZone | None:
         """Return the deepest zone that lower-case *qname* is in, or None."""

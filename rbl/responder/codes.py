@@ -17,6 +17,7 @@ class Rcode(IntEnum):
     NOTIMP = 4  # the opcode is not known here
     REFUSED = 5  # no zone of ours, or not allowed
     BADVERS = 16  # an EDNS version that is not known here
+    BADCOOKIE = 23  # the cookie proves nothing: ask again with the one that is sent back
 
 
 class Rtype(IntEnum):
@@ -54,6 +55,7 @@ class ExtendedError(IntEnum):
     """Why an answer is not what was wanted (RFC 8914 §4)."""
 
     NOT_READY = 14
+    PROHIBITED = 18
     NOT_AUTHORITATIVE = 20
     NOT_SUPPORTED = 21
 
@@ -68,13 +70,18 @@ class Transport(StrEnum):
 class Outcome(StrEnum):
     """What became of a query: a word for the counters."""
 
-    DROPPED = "dropped"  # not answered
+    DROPPED = "dropped"  # not answered: no query at all
+    IGNORED = "ignored"  # not answered: an access list says so
+    DENIED = "denied"  # REFUSED: an access list says so
+    LIMITED = "limited"  # not answered: the client's network is over its rate
+    SLIPPED = "slipped"  # the same, and told to ask over TCP or with a cookie
     DECLINED = "declined"  # NOTIMP, FORMERR, BADVERS: no question this server can answer
     REFUSED = "refused"  # not ours, or not offered
     NOT_READY = "not-ready"  # SERVFAIL: no list was ever loaded
     FAILED = "failed"  # SERVFAIL: a fault of this program
     APEX = "apex"  # the zone's own records
     CHAOS = "chaos"  # the server's own name or version
+    COOKIE = "cookie"  # a query without a question, for a cookie alone
     LISTED = "listed"  # an address or name that is listed, with data of the type asked for
     NODATA = "nodata"  # the name exists, the type does not
     NXDOMAIN = "nxdomain"  # not listed

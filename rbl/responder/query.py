@@ -44,7 +44,10 @@ class Edns:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A well-formed query. *qname* is lower case without the root; *question* is as it came (0x20)."""
+    """A well-formed query. *qname* is lower case without the root; *question* is as it came (0x20).
+
+    *question* is empty in a query for a cookie alone (RFC 7873 §5.4), and so are the three before it.
+    """
 
     id: int
     flags: int
@@ -72,6 +75,7 @@ def parse(packet: bytes) -> Query | Declined | None:
     Not answered: less than a header, and responses, for two servers would answer each other for
     ever. NOTIMP: any opcode but QUERY, from the header alone, since the rest may have any form.
     FORMERR: not exactly one question, records where a query has none, two OPTs, octets left over.
+    A query without a question that asks for a cookie is well formed (RFC 7873 §5.4).
     """
     if len(packet) < HEADER_OCTETS:
         return None
@@ -80,6 +84,8 @@ def parse(packet: bytes) -> Query | Declined | None:
         return None
     if flags & OPCODE_MASK:
         return Declined(identity, flags, Rcode.NOTIMP)
+    if questions == answers == authorities == 0:
+        return _parse_cookie_query(packet, identity, flags, additionals)
     name_end = _name_end(packet) if questions == 1 else None
     if name_end is None or name_end + _TYPE_CLASS.size > len(packet):
         return Declined(identity, flags, Rcode.FORMERR)
@@ -94,6 +100,13 @@ def parse(packet: bytes) -> Query | Declined | None:
     if not well_formed:
         return Declined(identity, flags, Rcode.FORMERR, question, edns)
     return Query(identity, flags, _labels(packet, name_end), qtype, qclass, question, edns)
+
+
+def _parse_cookie_query(packet: bytes, identity: int, flags: int, additionals: int) -> Query | Declined:
+    edns, well_formed = _read_records(packet, HEADER_OCTETS, 0, additionals)
+    if well_formed and edns is not None and edns.cookie is not None:
+        return Query(identity, flags, (), 0, 0, b"", edns)
+    return Declined(identity, flags, Rcode.FORMERR, b"", edns)
 
 
 def _name_end(packet: bytes) -> int | None:

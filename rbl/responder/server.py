@@ -16,7 +16,8 @@ import structlog
 from rbl.config import Listen
 from rbl.errors import ConfigError
 from rbl.responder.answer import Reply
-from rbl.responder.codes import Outcome, Transport
+from rbl.responder.client import Client
+from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
 from rbl.responder.tcp import TcpLimits, TcpServer
 from rbl.responder.udp import UdpServer
@@ -28,7 +29,7 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024  # a burst of some 10,000 queries waits rather
 
 _log = structlog.get_logger()
 
-Answerer = Callable[[bytes, Transport], Reply]
+Answerer = Callable[[bytes, Client], Reply]
 
 
 class Server:
@@ -82,15 +83,15 @@ class Server:
             udp.stop()
             tcp.stop(grace)
 
-    def _answer(self, packet: bytes, transport: Transport) -> bytes | None:
+    def _answer(self, packet: bytes, client: Client) -> bytes | None:
         """Return the answer to *packet*; a fault of this program is SERVFAIL and one log line."""
         try:
-            reply = self._answerer(packet, transport)
+            reply = self._answerer(packet, client)
         except Exception:  # noqa: BLE001  # the rim: whatever it is, the next query must be answered
-            _log.exception("query_error", transport=transport.value, packet=packet[:512].hex())
-            self._counters.count("", transport, Outcome.FAILED)
+            _log.exception("query_error", transport=client.transport.value, packet=packet[:512].hex())
+            self._counters.count("", client.transport, Outcome.FAILED)
             return pack_servfail(packet)
-        self._counters.count(reply.zone, transport, reply.outcome)
+        self._counters.count(reply.zone, client.transport, reply.outcome)
         return reply.packet
 
 

@@ -12,15 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv6Network
+from ipaddress import IPv4Address, IPv6Network
 
+from rbl.responder.client import Client, client_at
 from rbl.responder.codes import Transport
 from rbl.responder.counters import Counters
+from rbl.terms import Address
 
 _LENGTH_OCTETS = 2  # RFC 1035 §4.2.2
 # Of the event loop at a stop: a connection and the query on it, which the system has but the loop has
 # not seen, are accepted, made, registered and read in four.
 _LAST_PASSES = 10
+_GONE = "0.0.0.0"  # noqa: S104  # stands for a client who has gone before he was looked at
 _SUBSCRIBER_PREFIX = 64  # an IPv6 client has a whole network of this length
 
 
@@ -40,7 +43,7 @@ class TcpServer:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        answer: Callable[[bytes, Transport], bytes | None],
+        answer: Callable[[bytes, Client], bytes | None],
         counters: Counters,
         limits: TcpLimits,
     ) -> None:
@@ -52,7 +55,7 @@ class TcpServer:
         self._stopping = asyncio.Event()
         self._grace = timedelta(0)
         self._open: dict[asyncio.Task[None], tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
-        self._of_client: Counter[str] = Counter()
+        self._of_client: Counter[Address | IPv6Network] = Counter()
         self._thread = threading.Thread(target=self._run, name="dns-tcp", daemon=True)
 
     def start(self) -> None:
@@ -96,21 +99,22 @@ class TcpServer:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection until it ends, or close it at once where a limit is reached."""
         client = _client(writer)
+        subscriber = _subscriber(client.address)
         if len(self._open) >= self._limits.connections:
             self._counters.refused_total.inc()
             writer.transport.abort()
             return
-        if self._of_client[client] >= self._limits.connections_of_client:
+        if self._of_client[subscriber] >= self._limits.connections_of_client:
             self._counters.refused_client.inc()
             writer.transport.abort()
             return
         task = asyncio.current_task()
         assert task is not None
         self._open[task] = (reader, writer)
-        self._of_client[client] += 1
+        self._of_client[subscriber] += 1
         self._counters.connections.inc()
         try:
-            await self._converse(reader, writer)
+            await self._converse(reader, writer, client)
         except (OSError, EOFError, TimeoutError):
             pass  # the client went away or is too slow: what it was owed it has, or cannot get
         except asyncio.CancelledError:
@@ -118,12 +122,14 @@ class TcpServer:
         finally:
             self._counters.connections.dec()
             del self._open[task]
-            self._of_client[client] -= 1
-            if not self._of_client[client]:
-                del self._of_client[client]
+            self._of_client[subscriber] -= 1
+            if not self._of_client[subscriber]:
+                del self._of_client[subscriber]
             _close(writer)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: Client
+    ) -> None:
         """Answer query after query; EOFError at the end of what the client sends."""
         idle_seconds = self._limits.idle.total_seconds()
         writer.transport.set_write_buffer_limits(high=0)  # drain() waits until all is sent
@@ -133,7 +139,7 @@ class TcpServer:
                 if length > self._limits.largest_query:
                     return
                 packet = await reader.readexactly(length)
-            reply = self._answer(packet, Transport.TCP)
+            reply = self._answer(packet, client)
             if reply is not None:
                 writer.write(len(reply).to_bytes(_LENGTH_OCTETS) + reply)
                 async with asyncio.timeout(idle_seconds):
@@ -142,13 +148,17 @@ class TcpServer:
             await asyncio.sleep(0)
 
 
-def _client(writer: asyncio.StreamWriter) -> str:
-    """Return whom the connections are counted for: an IPv4 address or an IPv6 /64."""
-    peer = writer.get_extra_info("peername") or ("",)  # none where the client is gone already
-    host = str(peer[0]).partition("%")[0]
-    if ":" in host:
-        return str(IPv6Network((host, _SUBSCRIBER_PREFIX), strict=False))
-    return host
+def _client(writer: asyncio.StreamWriter) -> Client:
+    """Return who is at the other end."""
+    peer = writer.get_extra_info("peername") or (_GONE,)
+    return client_at(str(peer[0]), Transport.TCP)
+
+
+def _subscriber(address: Address) -> Address | IPv6Network:
+    """Return whom a connection is counted for: an IPv4 address or an IPv6 /64."""
+    if isinstance(address, IPv4Address):
+        return address
+    return IPv6Network((address, _SUBSCRIBER_PREFIX), strict=False)
 
 
 def _close(writer: asyncio.StreamWriter) -> None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rbl.responder.client import Client, client_at
 from rbl.responder.codes import Transport
 from rbl.responder.counters import Counters
 
@@ -37,7 +38,7 @@ class UdpServer:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        answer: Callable[[bytes, Transport], bytes | None],
+        answer: Callable[[bytes, Client], bytes | None],
         counters: Counters,
     ) -> None:
         self._sockets = sockets
@@ -86,7 +87,7 @@ class UdpServer:
                 packet, peer = bound.recvfrom(_LARGEST_QUERY)
             except OSError:  # nothing waits, or an ICMP error came for an earlier answer
                 return
-            reply = self._answer(packet, Transport.UDP)
+            reply = self._answer(packet, client_at(peer[0], Transport.UDP))
             if reply is not None:
                 try:
                     bound.sendto(reply, peer)
@@ -100,7 +101,7 @@ class UdpServer:
                 packet, ancillary, _, peer = bound.recvmsg(_LARGEST_QUERY, _ANCILLARY_OCTETS)
             except OSError:
                 return
-            reply = self._answer(packet, Transport.UDP)
+            reply = self._answer(packet, client_at(peer[0], Transport.UDP))
             if reply is not None:
                 try:
                     bound.sendmsg([reply], _source(ancillary), 0, peer)

@@ -38,6 +38,7 @@ _NO_EDNS_OCTETS = 512  # RFC 1035 §4.2.1; RFC 6891 §6.2.3: a smaller size coun
 _TCP_OCTETS = 65535  # what its two octets of length can say
 _STRING_OCTETS = 255  # RFC 1035 §3.3: a character-string
 _TEXT_OCTETS = 4096  # of one TXT record; far above what a mail server shows, far below an RDLENGTH
+_OPT_FIXED_OCTETS = 11  # RFC 6891 §6.1.2: root, type, class, TTL and, last, the length of the options
 _NSID_OCTETS = 128  # an answer with it and the longest question still fits 512 octets
 
 
@@ -73,6 +74,7 @@ class Response:
     authority: RRset | None = None
     extended_error: ExtendedError | None = None
     extra_text: str = ""  # for people, beside extended_error
+    truncated: bool = False  # TC, whatever the size
 
 
 @lru_cache(maxsize=1024)
@@ -108,13 +110,15 @@ def pack_soa(mname: Name, rname: Name, times: tuple[int, int, int, int, int], tt
     return rrset
 
 
-def pack(query: Query, response: Response, transport: Transport, dns: Dns) -> bytes:
-    """Return the packet that answers *query* with *response*.
+def pack(query: Query, response: Response, transport: Transport, dns: Dns, cookie: bytes = b"") -> bytes:
+    """Return the packet that answers *query* with *response*, and with the COOKIE option *cookie*.
 
     Where the whole does not fit: TC, the question and the OPT, never part of an RRset (RFC 2181 §9,
     RFC 6891 §7).
     """
     opt = b"" if query.edns is None else _opt_for(query.edns, response, dns)
+    if cookie:
+        opt = _with_option(opt, Option.COOKIE, cookie)
     answer, authority = response.answer, response.authority
     flags = QR | query.flags & _COPIED | response.rcode & 0xF
     if response.authoritative:
@@ -122,7 +126,7 @@ def pack(query: Query, response: Response, transport: Transport, dns: Dns) -> by
     octets = HEADER_OCTETS + len(query.question) + len(opt)
     octets += len(answer.octets) if answer else 0
     octets += len(authority.octets) if authority else 0
-    if octets > _size_limit(query.edns, transport, dns):
+    if response.truncated or octets > _size_limit(query.edns, transport, dns):
         flags |= _TC
         answer = authority = None
     return b"".join(
@@ -130,7 +134,7 @@ def pack(query: Query, response: Response, transport: Transport, dns: Dns) -> by
             _HEADER.pack(
                 query.id,
                 flags,
-                1,
+                1 if query.question else 0,
                 answer.count if answer else 0,
                 authority.count if authority else 0,
                 1 if opt else 0,
@@ -196,6 +200,20 @@ def _opt_for(edns: Edns, response: Response, dns: Dns) -> bytes:
     if edns.nsid and dns.server_id:
         options = (*options, (Option.NSID, dns.server_id.encode()[:_NSID_OCTETS]))
     return _opt(dns.max_udp_octets, response.rcode >> 4, edns.dnssec_ok, options)
+
+
+def _with_option(opt: bytes, code: Option, value: bytes) -> bytes:
+    """Return the OPT record *opt* with one more option at its end: for values that never come twice."""
+    length = int.from_bytes(opt[_OPT_FIXED_OCTETS - 2 : _OPT_FIXED_OCTETS]) + 4 + len(value)
+    return b"".join(
+        (
+            opt[: _OPT_FIXED_OCTETS - 2],
+            length.to_bytes(2),
+            opt[_OPT_FIXED_OCTETS:],
+            struct.pack("!HH", code, len(value)),
+            value,
+        )
+    )
 
 
 @lru_cache(maxsize=1024)

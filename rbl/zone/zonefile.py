@@ -19,6 +19,8 @@ from types import MappingProxyType
 from rbl.addresses import parse_address
 from rbl.errors import BadInput, ConfigError
 from rbl.terms import Address
+from rbl.zone import access
+from rbl.zone.access import AccessList
 from rbl.zone.names import Name, name_text, parse_mailbox, parse_name, wire_octets
 from rbl.zone.tomltables import Faults, Table
 
@@ -114,6 +116,8 @@ class ZoneFile:
     url: str
     limits: Limits
     ttl_seconds: int
+    # Not of what an index is made from, so not in the fingerprint.
+    access: AccessList = field(default=access.OPEN, repr=False)
 
     @property
     def apex_text(self) -> str:
@@ -127,7 +131,7 @@ class ZoneFile:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of everything the file says, to tell whether an index on disk was made with it."""
+        """A hash of all that an index is made from, to tell whether one on disk was made with it."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
     def render(self, template: str, subject: str) -> str:
@@ -182,6 +186,9 @@ def _zone(top: Table) -> ZoneFile:
             limits.truth("list_reserved", default=False),
         ),
         ttl_seconds=ttl_seconds,
+        access=access.read(
+            top.table("access"), lambda text: _template(text, url), ttl_seconds, _LARGEST_TTL
+        ),
     )
     for table in (top, servers, limits):
         table.finish()

@@ -3,12 +3,17 @@
 from ipaddress import IPv4Address, IPv6Address
 
 from rbl.responder.catalogue import Catalogue
+from rbl.responder.client import Client
+from rbl.responder.codes import Transport
 from rbl.terms import Listed
 from rbl.zone.index import compile_index
 from rbl.zone.names import parse_name
 from rbl.zone.zonefile import ApexRecords, Kind, Limits, Reason, Soa, ZoneFile
 
 SERIAL = 2024010101
+# Somebody whom no access list knows.
+ANYBODY = Client(IPv4Address("192.0.2.53"), Transport.UDP)
+NOW = 1_714_564_800 * 10**9
 
 
 def make_zone(apex: str, kind: Kind = Kind.ADDRESSES) -> ZoneFile:

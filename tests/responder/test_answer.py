@@ -10,19 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rbl.config import Dns
+from rbl.config import Dns, RateLimit
 from rbl.responder.answer import answer
+from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Transport
-from tests.responder.lists import make_catalogue
+from rbl.responder.rules import rules_of
+from tests.responder.lists import ANYBODY, NOW, make_catalogue
 from tests.responder.presentation import Golden, make_query, read_golden, show
 
 CATALOGUE = make_catalogue()
-DNS = Dns(server_id="ns1.example.org")
+RULES = rules_of(Dns(server_id="ns1.example.org", rate_limit=RateLimit(responses_per_second=0)))
 
 
 def ask(packet: bytes, transport: Transport = Transport.UDP) -> bytes:
     """Return the answer to *packet*, which must have one."""
-    reply = answer(packet, CATALOGUE, transport, DNS).packet
+    reply = answer(packet, Client(ANYBODY.address, transport), CATALOGUE, RULES, NOW).packet
     assert reply is not None
     return reply
 
@@ -77,7 +79,7 @@ def test_random_case_comes_back(bits: int) -> None:
 )
 def test_each_outcome_is_counted_for_its_zone(packet: bytes, zone: str, outcome: Outcome) -> None:
     """An answer says which zone it is from, empty for none of ours, and what became of the query."""
-    reply = answer(packet, CATALOGUE, Transport.UDP, DNS)
+    reply = answer(packet, ANYBODY, CATALOGUE, RULES, NOW)
 
     assert (zone, outcome) == (reply.zone, reply.outcome)
 
@@ -117,10 +119,10 @@ def test_notimp_is_a_header_alone() -> None:
 
 def test_chaos_is_refused_where_nothing_is_configured() -> None:
     """An empty version and name are not told to anybody, nor is NSID."""
-    silent = Dns(version="", server_id="")
+    silent = rules_of(Dns(version="", server_id=""))
     shown = []
     for question in ("version.bind. CH TXT", "id.server. CH TXT", "bl.test. IN MX nsid"):
-        reply = answer(make_query(question)[0], CATALOGUE, Transport.UDP, silent).packet
+        reply = answer(make_query(question)[0], ANYBODY, CATALOGUE, silent, NOW).packet
         assert reply is not None
         shown.append(show(reply)[-1])
 
@@ -131,7 +133,7 @@ def test_chaos_is_refused_where_nothing_is_configured() -> None:
 @given(st.binary(max_size=300), st.sampled_from(list(Transport)))
 def test_any_answer_is_a_response_of_the_query(octets: bytes, transport: Transport) -> None:
     """Whatever comes, the answer parses, has QR and the query's id, and neither RA nor AD."""
-    reply = answer(octets, CATALOGUE, transport, DNS).packet
+    reply = answer(octets, Client(ANYBODY.address, transport), CATALOGUE, RULES, NOW).packet
     if reply is None:
         return
     dns.message.from_wire(reply)
@@ -149,7 +151,7 @@ def test_mutated_questions_are_all_answered() -> None:
         octets = bytearray(chance.choice(seeds))
         for _ in range(chance.randint(1, 3)):
             octets[chance.randrange(len(octets))] = chance.choice((0, 1, 46, 48, 57, 64, 0xC0, 0xFF))
-        reply = answer(bytes(octets), CATALOGUE, Transport.UDP, DNS).packet
+        reply = answer(bytes(octets), ANYBODY, CATALOGUE, RULES, NOW).packet
         if reply is None:
             assert octets[2] & 0x80
         else:

@@ -15,17 +15,19 @@ from rbl.config import Dns
 from rbl.errors import NotFound, Unavailable
 from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
-from rbl.responder.codes import Outcome, Transport
+from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
 from rbl.responder.follower import Follower, Pace, Reader
+from rbl.responder.rules import rules_of
 from rbl.store import journal, listings
 from rbl.store.engine import Store
 from rbl.store.listings import NewListing
 from rbl.terms import Act, Change, Entry, Listed
 from rbl.zone.zonefile import ZoneFile
-from tests.responder.lists import make_zone
+from tests.responder.lists import ANYBODY, NOW, make_zone
 from tests.responder.presentation import make_query
 
+RULES = rules_of(Dns())
 APEX = "bl.test"
 QUICK = Pace(
     longest_wait=timedelta(milliseconds=20),
@@ -150,7 +152,7 @@ class Following:
         """Return what DNS says of an IPv4 address."""
         name = ".".join(reversed(address.split(".")))
         packet, _ = make_query(f"{name}.{APEX}. IN A")
-        return answer(packet, self.catalogue, Transport.UDP, Dns()).outcome
+        return answer(packet, ANYBODY, self.catalogue, RULES, NOW).outcome
 
     def gauge(self, name: str) -> float | None:
         """Return a metric of the zone."""

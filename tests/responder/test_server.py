@@ -16,22 +16,25 @@ from structlog.testing import capture_logs
 from rbl.config import Dns, Listen
 from rbl.errors import ConfigError
 from rbl.responder.answer import Reply, answer
+from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Transport
 from rbl.responder.counters import Counters
+from rbl.responder.rules import rules_of
 from rbl.responder.server import Server
 from rbl.responder.tcp import TcpLimits
-from tests.responder.lists import make_catalogue
+from tests.responder.lists import NOW, make_catalogue
 from tests.responder.presentation import make_query, show
 
 CATALOGUE = make_catalogue()
+RULES = rules_of(Dns())
 LISTED = make_query("9.113.0.203.bl.test. IN A")[0]
 LISTED_LINES = ("NOERROR qr aa", "answer 9.113.0.203.bl.test. 900 IN A 127.0.0.2")
 LONG = timedelta(minutes=1)  # never reached: what a test waits for comes, or the test hangs and fails
 
 
-def respond(packet: bytes, transport: Transport) -> Reply:
+def respond(packet: bytes, client: Client) -> Reply:
     """Answer from the lists of these tests."""
-    return answer(packet, CATALOGUE, transport, Dns())
+    return answer(packet, client, CATALOGUE, RULES, NOW)
 
 
 class Running:
@@ -40,7 +43,7 @@ class Running:
     def __init__(
         self,
         *hosts: str,
-        answerer: Callable[[bytes, Transport], Reply] = respond,
+        answerer: Callable[[bytes, Client], Reply] = respond,
         limits: TcpLimits | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
@@ -69,7 +72,7 @@ class Running:
 @contextlib.contextmanager
 def running(
     *hosts: str,
-    answerer: Callable[[bytes, Transport], Reply] = respond,
+    answerer: Callable[[bytes, Client], Reply] = respond,
     limits: TcpLimits | None = None,
 ) -> Iterator[Running]:
     """Run a server for the length of a block."""
@@ -332,10 +335,10 @@ def test_a_stop_answers_what_has_arrived() -> None:
     """Queries that wait when the server is told to stop are answered before it is gone."""
     entered, let_go = threading.Event(), threading.Event()
 
-    def slow(packet: bytes, transport: Transport) -> Reply:
+    def slow(packet: bytes, client: Client) -> Reply:
         entered.set()
         let_go.wait(60)
-        return respond(packet, transport)
+        return respond(packet, client)
 
     server = Running(answerer=slow)
     with server.connect() as connection, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -360,11 +363,11 @@ def test_a_stop_answers_what_has_arrived() -> None:
 def test_a_fault_in_answering_is_servfail_and_one_log_line() -> None:
     """When answering raises, the client gets SERVFAIL, the log a line, and the next query its answer."""
 
-    def faulty(packet: bytes, transport: Transport) -> Reply:
+    def faulty(packet: bytes, client: Client) -> Reply:
         if packet[:2] == b"\0\1":
             msg = "a fault of ours"
             raise RuntimeError(msg)
-        return respond(packet, transport)
+        return respond(packet, client)
 
     with capture_logs() as logs, running(answerer=faulty) as server:
         replies = []
@@ -391,10 +394,10 @@ def test_a_fault_in_answering_is_servfail_and_one_log_line() -> None:
 def test_an_answer_that_cannot_be_sent_is_counted(host: str) -> None:
     """Where the system refuses to send an answer, the next query is answered all the same."""
 
-    def huge(packet: bytes, transport: Transport) -> Reply:
+    def huge(packet: bytes, client: Client) -> Reply:
         if packet[:2] == b"\0\1":
             return Reply(bytes(70_000), "", Outcome.LISTED)  # more than a datagram holds
-        return respond(packet, transport)
+        return respond(packet, client)
 
     with running(host, answerer=huge) as server:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
