@@ -2,15 +2,19 @@
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rbl.cli.context import settings_of
 from rbl.errors import BadInput, Refused, Unavailable
 
-_LARGEST = 16 * 1024 * 1024  # no list takes more; the server names its own limit
+if TYPE_CHECKING:
+    import httpx2
+
+LARGEST = 16 * 1024 * 1024  # no list takes more; the server names its own limit
 
 
 def nominate(
@@ -27,11 +31,12 @@ def nominate(
     client = settings_of(context).client
     message = _read(file)
     key = api_key or client.api_key
+    url = (server or client.server).rstrip("/")
     if not key:
         raise BadInput("give a nominator's key with --api-key or RBL_CLIENT__API_KEY", code="no-key")
     try:
         answer = httpx2.post(
-            f"{(server or client.server).rstrip('/')}/v1/nominations",
+            f"{url}/v1/nominations",
             params={"address": address} if address else None,
             content=message,
             headers={
@@ -42,17 +47,24 @@ def nominate(
             },
             timeout=30,
         )
-        told = answer.json()
     except (httpx2.HTTPError, httpx2.InvalidURL) as fault:
-        raise Unavailable(f"the list at {server or client.server} does not answer: {fault}") from None
-    except ValueError:
-        raise Unavailable(
-            f"{server or client.server} does not speak this API (HTTP {answer.status_code})"
-        ) from None
-    if not answer.is_success:
-        raise Refused(f"{told.get('title', 'refused')}: {told.get('detail', answer.reason_phrase)}")
+        raise Unavailable(f"the list at {url} does not answer: {fault}") from None
+    told = _told(answer)
+    if not answer.is_success and "detail" in told:
+        raise Refused(f"{told.get('title', 'refused')}: {told['detail']}")
+    if not {"address", "id", "state"} <= told.keys():
+        raise Unavailable(f"{url} does not speak this API (HTTP {answer.status_code})")
     verb = "nominated" if answer.status_code == httpx2.codes.CREATED else "nominated before"
     typer.echo(f"{told['address']} {verb}: nomination {told['id']}, now {told['state']}")
+
+
+def _told(answer: "httpx2.Response") -> Mapping[str, object]:
+    """Return the fields of an answer in JSON, none where it is not."""
+    try:
+        told = answer.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _read(file: Path) -> bytes:
@@ -63,14 +75,14 @@ def _read(file: Path) -> bytes:
     """
     try:
         if str(file) == "-":
-            message = sys.stdin.buffer.read(_LARGEST + 1)
+            message = sys.stdin.buffer.read(LARGEST + 1)
         else:
             with file.open("rb") as opened:
-                message = opened.read(_LARGEST + 1)
+                message = opened.read(LARGEST + 1)
     except OSError as fault:
         raise BadInput(f"{file} cannot be read: {fault.strerror}", code="unreadable") from None
     if not message.strip():
         raise BadInput(f"{file} is empty: give the whole spam with its headers", code="empty")
-    if len(message) > _LARGEST:
-        raise BadInput(f"{file} has more than {_LARGEST} octets", code="too-large")
+    if len(message) > LARGEST:
+        raise BadInput(f"{file} has more than {LARGEST} octets", code="too-large")
     return message
