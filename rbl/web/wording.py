@@ -43,7 +43,7 @@ _STATES: Mapping[State, str] = {
     State.WITHDRAWN: "It was listed, and an operator took the listing back.",
 }
 _VERDICTS: Mapping[Verdict, str] = {
-    Verdict.OPEN: "Still open: a test message came back through the server.",
+    Verdict.OPEN: "Open: a test message came back through the server.",
     Verdict.MULTIHOP: "A test message came back by way of another server: a person will look at the chain.",
     Verdict.CLOSED: "Closed: the server relayed none of our test messages.",
     Verdict.UNPROVEN: "The server took a test message, and we wait for it to come back.",

@@ -57,7 +57,7 @@ def test_an_unknown_deed_keeps_its_name() -> None:
             State.LISTED,
             Verdict.OPEN,
             "x",
-            "Still open: a test message came back through the server.",
+            "Open: a test message came back through the server.",
         ),
         (State.DELISTED, Verdict.CLOSED, "x", "Closed: the server relayed none of our test messages."),
         (State.WITHDRAWN, None, "a good reason", "A good reason."),
