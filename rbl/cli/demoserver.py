@@ -171,13 +171,13 @@ class DemoServer:
         told: Mapping[str, object] = answer.json()
         return told
 
-    async def until(self, state: str) -> None:
+    async def until(self, state: str, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         """Wait until the relay is in *state*.
 
         Raises:
-            Unavailable: it is not within half a minute.
+            Unavailable: it is not within *patience_seconds*.
         """
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        deadline = asyncio.get_running_loop().time() + patience_seconds
         while (told := await asyncio.to_thread(self.story))["state"] != state:
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"{_RELAY} is still {told['state']}, and should be {state}")
