@@ -23,7 +23,8 @@ class PretendRelay:
     """An open relay at *host*: takes mail from anybody for anybody and forwards it by *routes*.
 
     *routes* gives the server of each recipient domain. Once ``closed`` is set it refuses strangers,
-    as its admin's repair would. *refused* has the lines by which those servers refused its mail.
+    as its admin's repair would. *refused* has the lines by which those servers refused its mail, or
+    why it could not be handed over.
     """
 
     host: str
@@ -69,6 +70,8 @@ class PretendRelay:
         except smtplib.SMTPRecipientsRefused as refusal:  # a mail server would write a bounce now
             for code, text in refusal.recipients.values():
                 self.refused.append(f"{code} {text.decode(errors='replace')}")
+        except (OSError, smtplib.SMTPException) as fault:
+            self.refused.append(f"{recipient}: {getattr(fault, 'strerror', None) or fault}")
 
 
 @dataclass(slots=True, eq=False)
