@@ -134,7 +134,7 @@ def make_first(session: Session, *, now: datetime) -> str | None:
             secret, _ = make(
                 session, NewKey("first-admin", Role.ADMIN, Trust.TRUSTED), actor="set-up", now=now
             )
-    except IntegrityError:  # another process that starts at this moment made it, and shows it
+    except (IntegrityError, Conflict):  # another process that starts at this moment made it, and shows it
         return None
     return secret
 
