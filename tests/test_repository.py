@@ -25,13 +25,27 @@ FOREIGN = {
 # No test file of their own, and why.
 UNTESTED_ALONE = {
     "rbl/__main__.py": "one call, which the tests of the command line make",
+    "rbl/mail/wrapping.py": "of evidence, and tested through it",
+    "rbl/probe/connection.py": "of smtp, and tested through it",
+    "rbl/probe/dialogue.py": "facts only",
+    "rbl/probe/step.py": "of runner, and tested through it",
+    "rbl/responder/codes.py": "words only",
+    "rbl/responder/counters.py": "of server and follower, and tested through them",
+    "rbl/responder/tcp.py": "of server, and tested through it",
+    "rbl/responder/udp.py": "of server, and tested through it",
+    "rbl/zone/answers.py": "of index, and tested through it",
+    "rbl/zone/flatten.py": "of index, and tested through it",
+    "rbl/zone/ranges.py": "of index, and tested through it",
 }
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
 }
 FOLDERS_OF_THE_WHOLE = {
     "tests/e2e": "whole stories with real servers",
+    "tests/story": "whole stories with a pretend relay: kills, and a process for each part",
+    "tests/refusals": "what a running list refuses, over every way in",
     "tests/golden": "answers in text that two answer paths are held to",
 }
 
