@@ -181,7 +181,7 @@ class RateLimit(_Section):
     window: Duration = timedelta(seconds=5)
     """A quiet client may have the answers of so long a time at once."""
     slip: int = Field(default=2, ge=0, le=100)
-    """Over the limit one answer in so many says "ask again over TCP", the others are dropped; 0: all are."""
+    """Over the limit one answer in so many says "ask again over TCP", the rest are dropped; 0: all are."""
     ipv4_prefix: int = Field(default=24, ge=8, le=32)
     """How large a network of IPv4 clients is."""
     ipv6_prefix: int = Field(default=56, ge=16, le=128)
