@@ -10,12 +10,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,12 +23,12 @@ from pydantic import (
     model_validator,
 )
 
+from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Several, quoted
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
 _PREFIX = "RBL_"
 _FILE_VARIABLE = "RBL_CONFIG"
-_LONGEST = timedelta(days=3650)  # any date of ours plus this is a date Python can write
 
 
 class Listen(NamedTuple):
@@ -46,7 +45,7 @@ class Listen(NamedTuple):
 def _listen(value: object) -> object:
     if isinstance(value, Listen):
         return value
-    host, _, port = _quoted(value).rpartition(":")
+    host, _, port = quoted(value).rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
         msg = f"{value!r} is no address and port: write 127.0.0.1:5300 or [::1]:5300"
@@ -59,81 +58,7 @@ def _listen(value: object) -> object:
     return Listen(host, int(port))
 
 
-def _address(value: object) -> object:
-    """Read an address strictly: pydantic would take false for 0.0.0.0, and name every family it tried."""
-    if isinstance(value, IPv4Address | IPv6Address):
-        return value
-    try:
-        return ip_address(_quoted(value))
-    except ValueError:
-        msg = f"{value!r} is no IP address"
-        raise ValueError(msg) from None
-
-
-def _network(value: object) -> object:
-    if isinstance(value, IPv4Network | IPv6Network):
-        return value
-    try:
-        return ip_network(_quoted(value))
-    except ValueError as fault:
-        raise ValueError(str(fault)) from None  # says which: no network, or host bits set
-
-
-def _quoted(value: object) -> str:
-    if not isinstance(value, str):
-        msg = f"{value!r} does not stand in quotes"
-        raise ValueError(msg)  # noqa: TRY004 — what pydantic collects
-    return value
-
-
-def _hostname(value: str) -> str:
-    name = value.removesuffix(".").lower()
-    if len(name) > 253 or not all(_is_label(label) for label in name.split(".")):
-        msg = f"{value!r} is no host name"
-        raise ValueError(msg)
-    return name
-
-
-def _is_label(label: str) -> bool:
-    return (
-        0 < len(label) <= 63
-        and label.isascii()
-        and label.replace("-", "").replace("_", "").isalnum()
-        and not label.startswith("-")
-        and not label.endswith("-")
-    )
-
-
-def _several(value: object) -> object:
-    """Split what an environment variable holds; a file gives lists already."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _seconds(value: object) -> object:
-    """Read an environment variable's number of seconds; pydantic takes only ISO 8601 from text."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _sensible(value: timedelta) -> timedelta:
-    if not timedelta(0) <= value <= _LONGEST:
-        msg = f"must be between 0 and {_LONGEST.days} days"
-        raise ValueError(msg)
-    return value
-
-
 ListenAt = Annotated[Listen, BeforeValidator(_listen)]
-Hostname = Annotated[str, AfterValidator(_hostname)]
-# Seconds as a number, or ISO 8601 ("PT5M").
-Duration = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_sensible)]
-# A secret of 16 octets, as `openssl rand -hex 16` writes one.
-HexSecret = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Address = Annotated[IPv4Address | IPv6Address, BeforeValidator(_address)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-_T = TypeVar("_T")
-Several = Annotated[tuple[_T, ...], BeforeValidator(_several)]
 
 
 class _Section(BaseModel):
@@ -206,6 +131,10 @@ class Dns(_Section):
     cookie_secrets: Several[HexSecret] = Field(default=(), repr=False)
     """For cookies (RFC 9018), 32 hexadecimal digits each; the first makes them, all are accepted. Name
     servers that share an address share them too. None: one of its own, made at each start."""
+    path: Literal["auto", "compiled", "reference"] = "auto"
+    """What answers UDP: the compiled hot path where it was built, or one of the two in any case."""
+    threads: int = Field(default=0, ge=0, le=256)
+    """Threads of the compiled path for each address; 0: one a core."""
     access: Access = Access()
     rate_limit: RateLimit = RateLimit()
 

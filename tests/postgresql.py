@@ -27,6 +27,8 @@ from rbl.store.tables import Zone
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _START_SECONDS = 60
+# A test process that is killed takes its server along; without setpriv the server is left behind.
+_ENDING_WITH_US = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
 # A crash of the machine may take the data: it lives for one test run.
 _SETTINGS = {
     "listen_addresses": "",
@@ -97,7 +99,7 @@ class Server:
         as_root = os.geteuid() == 0
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [str(self._programs / program), *arguments],
+                [*_ENDING_WITH_US, str(self._programs / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

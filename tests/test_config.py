@@ -193,8 +193,8 @@ def test_all_faults_are_told_together_with_their_places(tmp_path: Path) -> None:
             "rbl.toml: lists.follow_up: Input should be a valid timedelta, invalid digit in duration",
         ),
         (
-            '[access]\nrefuse = ["10.0.0.0/8"]\nignore = ["10.0.0.0/8"]',
-            "rbl.toml: access: has more than one rule for 10.0.0.0/8",
+            '[dns.access]\nrefuse = ["10.0.0.0/8"]\nignore = ["10.0.0.0/8"]',
+            "rbl.toml: dns.access: has more than one rule for 10.0.0.0/8",
         ),
         (
             "[probe]\nenabled = true",
