@@ -124,6 +124,8 @@ class Change(StrEnum):
     DELISTED = "delisted"  # this reason no longer applies
     EXEMPTED = "exempted"  # never answered as listed, whatever else covers it
     UNEXEMPTED = "unexempted"  # the exemption ended
+    KEYED = "keyed"  # a customer's key is valid from now on
+    UNKEYED = "unkeyed"  # the key was revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,9 @@ class Entry:
     """One journal entry: what DNS shows for *subject* changed at *serial*.
 
     *subject* is a canonical network (``203.0.113.9/32``) or, in a list of names, a lower-case
-    owner name without the apex (RFC 5782 §3). *reason* names a reason of the zone file and is
-    empty for exemptions; *text* is the listing's own text, or None for the reason's.
+    owner name without the apex (RFC 5782 §3); of a customer's key it is the digest
+    (``customerkey``). *reason* names a reason of the zone file and is empty for exemptions and
+    keys; *text* is the listing's own text, or None for the reason's.
     A reader needs nothing else: entries applied in order of serial give the list.
     """
 
@@ -160,13 +163,14 @@ class Entry:
 class Listed:
     """One live entry of a zone as a whole snapshot delivers it: an Entry without its history.
 
-    *exempt* is True for an exemption, whose *reason* is empty.
+    *exempt* is True for an exemption and *key* for a customer's key, whose *reason* is empty.
     """
 
     subject: str
     reason: str
     text: str | None
     exempt: bool
+    key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

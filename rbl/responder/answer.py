@@ -1,31 +1,29 @@
 """What is answered to a packet: one pure function, the order of its checks, and one function an outcome.
 
 Bytes in, bytes out: no socket, no clock, no SQL. ``query`` takes the packet apart, ``catalogue`` has
-the zones, ``wire`` packs. RFC 5782 §2 and §3 (what a name asks), RFC 1034 §4.3.2, RFC 2308 §2
-(NXDOMAIN, NODATA), RFC 8020 (what exists), RFC 8482 (ANY), RFC 4892 and RFC 5001 (who answers),
-RFC 7873 §5.2 (cookies). Logs nothing.
+the zones, ``rules`` says what a client may, ``lookup`` what is listed, ``wire`` packs.
+
+RFC 1034 §4.3.2, RFC 2308 §2 (NXDOMAIN, NODATA), RFC 8020 (what exists), RFC 8482 (ANY), RFC 4892
+and RFC 5001 (who answers), RFC 7873 §5.2 (cookies), RFC 8914 (extended errors). Logs nothing.
 """
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
 
-from rbl.addresses import networks_of_labels
 from rbl.config import Dns
+from rbl.customerkey import digest_of, is_key
 from rbl.responder import cookies, wire
 from rbl.responder.catalogue import Catalogue, ServedIndex, ServedZone
 from rbl.responder.client import Client
 from rbl.responder.codes import ExtendedError, Outcome, Rclass, Rcode, Rtype, Transport
 from rbl.responder.cookies import Cookie
+from rbl.responder.lookup import Found, look_up
 from rbl.responder.query import Declined, Query, parse
 from rbl.responder.ratelimit import Class, Decision, class_of
 from rbl.responder.rules import Rules
 from rbl.responder.wire import Response, RRset
 from rbl.terms import Address
-from rbl.zone.access import Action, Rule
-from rbl.zone.answers import AnswerSet
-from rbl.zone.index import Index
+from rbl.zone.access import Action, Keys, Rule
 from rbl.zone.names import Name
-from rbl.zone.zonefile import Kind
 
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 # RFC 4892 §2, and the older names that BIND and NSD answer too.
@@ -33,16 +31,20 @@ _CHAOS_VERSION = frozenset({(b"version", b"bind"), (b"version", b"server")})
 _CHAOS_SERVER = frozenset({(b"id", b"server"), (b"hostname", b"bind")})
 _UNANSWERED = frozenset({Action.IGNORE, Action.REFUSE})
 _SECOND = 1_000_000_000  # in nanoseconds
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The packet to send back, None for nothing; *zone* (or empty) and *outcome* are for the counters."""
+    """The packet to send back, None for nothing.
+
+    *zone* (or empty), *outcome* and *key*, the digest of the valid key that was asked with, are for
+    the counters.
+    """
 
     packet: bytes | None
     zone: str
     outcome: Outcome
+    key: str = ""
 
 
 def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, now: int) -> Reply:
@@ -64,12 +66,12 @@ def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, no
     if cookie is None or not cookie.valid:
         decision = _decide(client, response.outcome, rules, now)
         if decision is Decision.DROP:
-            return Reply(None, response.zone, Outcome.LIMITED)
+            return Reply(None, response.zone, Outcome.LIMITED, response.key)
         if decision is Decision.SLIP and class_of(response.outcome) is not Class.ERROR:
             response = slip(response, cookie)
     option = b"" if cookie is None else cookie.option
     packed = wire.pack(query, response, client.transport, rules.dns, option)
-    return Reply(packed, response.zone, response.outcome)
+    return Reply(packed, response.zone, response.outcome, response.key)
 
 
 def respond(
@@ -88,38 +90,62 @@ def respond(
     zone = catalogue.find(query.qname) if query.qclass == Rclass.IN else None
     if zone is None:
         return refuse_foreign()
+    labels = query.qname[: len(query.qname) - len(zone.file.apex)]
+    if labels and zone.file.keys is not Keys.UNUSED and is_key(labels[-1]):
+        return _respond_to_key(zone, _Asked(query, labels, client.address, rule, catalogue))
     if rule.action is Action.ALLOW:
         rule = zone.access.rule(client.address)
-        if rule.action in _UNANSWERED:
-            return refuse_client(zone.name, rule)
-    if query.qtype in _TRANSFERS:
+    return _respond_without_key(zone, _Asked(query, labels, client.address, rule, catalogue))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query in one of our zones. *labels* are those under the apex, *rule* what its client may."""
+
+    query: Query
+    labels: Name
+    client: Address
+    rule: Rule
+    catalogue: Catalogue
+
+
+def _respond_to_key(zone: ServedZone, asked: _Asked) -> Response:
+    """Return what is answered where a key stands before the apex: it allows what the zone may not."""
+    if zone.served is None:
+        return answer_not_ready(zone)
+    digest = digest_of(asked.labels[-1])
+    if digest not in zone.served.index.keys:
+        return refuse_key(zone, "this key is unknown or was revoked")
+    labels = asked.labels[:-1]
+    if labels:
+        response = _respond_below(zone, zone.served, replace(asked, labels=labels))
+    else:
+        # The key's own name exists: a resolver that minimises asks for it first (RFC 9156).
+        response = answer_nodata(asked.query, zone, zone.served)
+    return replace(response, key=digest)
+
+
+def _respond_without_key(zone: ServedZone, asked: _Asked) -> Response | None:
+    if asked.rule.action in _UNANSWERED:
+        return refuse_client(zone.name, asked.rule)
+    if asked.labels and zone.file.keys is Keys.REQUIRED:
+        return refuse_key(zone, "a key is needed to ask here")
+    if asked.query.qtype in _TRANSFERS:
         return refuse_transfer(zone)
     if zone.served is None:
         return answer_not_ready(zone)
-    return _respond_from(zone, zone.served, query, catalogue, rule, client)
+    if not asked.labels:
+        return answer_apex(asked.query, zone, zone.served)
+    return _respond_below(zone, zone.served, asked)
 
 
-def _respond_from(
-    zone: ServedZone,
-    served: ServedIndex,
-    query: Query,
-    catalogue: Catalogue,
-    rule: Rule,
-    client: Client,
-) -> Response:
-    """Return what *zone* with an index answers to a client who may ask it, as *rule* says."""
-    labels = query.qname[: len(query.qname) - len(zone.file.apex)]
-    if not labels:
-        return answer_apex(query, zone, served)
-    if rule.action is Action.ALLOW:
-        listed, exists = _look_up(served.index, zone.file.kind, labels)
-    elif rule.action is Action.LISTED:
-        listed, exists = _list_all(zone.file.kind, labels, rule, client)
-    else:
-        listed, exists = None, False
-    if listed is not None:
-        return answer_listed(query, zone, served, listed)
-    if exists or catalogue.has_zone_below(query.qname):
+def _respond_below(zone: ServedZone, served: ServedIndex, asked: _Asked) -> Response:
+    """Return what *zone* answers below its apex, or below a key."""
+    query = asked.query
+    found = look_up(served.index, zone.file.kind, asked.labels, asked.rule, asked.client)
+    if found.answer_set is not None:
+        return answer_listed(query, zone, served, found)
+    if found.exists or asked.catalogue.has_zone_below(query.qname):
         return answer_nodata(query, zone, served)
     return answer_nxdomain(query, zone, served)
 
@@ -142,6 +168,17 @@ def refuse_client(zone: str, rule: Rule) -> Response | None:
     )
 
 
+def refuse_key(zone: ServedZone, why: str) -> Response:
+    """REFUSED: the zone wants a key, and a valid one."""
+    return Response(
+        Rcode.REFUSED,
+        Outcome.DENIED,
+        zone.name,
+        extended_error=ExtendedError.PROHIBITED,
+        extra_text=why,
+    )
+
+
 def answer_cookie(cookie: Cookie | None) -> Response:
     """Only a cookie was asked for; BADCOOKIE: the one that was sent is good no more (RFC 7873 §5.4)."""
     fresh = cookie is None or cookie.valid or cookie.first
@@ -154,7 +191,7 @@ def slip(response: Response, cookie: Cookie | None) -> Response:
     BADCOOKIE is for whoever sent a cookie (RFC 7873 §5.2.3), and costs him no connection.
     """
     if cookie is not None:
-        return Response(Rcode.BADCOOKIE, Outcome.SLIPPED, response.zone)
+        return Response(Rcode.BADCOOKIE, Outcome.SLIPPED, response.zone, key=response.key)
     return replace(response, truncated=True, outcome=Outcome.SLIPPED)
 
 
@@ -213,15 +250,15 @@ def answer_apex(query: Query, zone: ServedZone, served: ServedIndex) -> Response
     return Response(Rcode.NOERROR, Outcome.APEX, zone.name, authoritative=True, answer=rrset)
 
 
-def answer_listed(query: Query, zone: ServedZone, served: ServedIndex, listed: "_Listed") -> Response:
+def answer_listed(query: Query, zone: ServedZone, served: ServedIndex, listed: Found) -> Response:
     """The A set, also for ANY (RFC 8482 §4.1: every list client can use it), or the TXT set."""
     rrset: RRset | None = None
     found = listed.answer_set
+    assert found is not None
     if query.qtype in (Rtype.A, Rtype.ANY):
         rrset = wire.pack_addresses(found.values, found.ttl_seconds)
     elif query.qtype == Rtype.TXT:
-        subject = _subject_text(listed.subject)
-        texts = [zone.file.render(template, subject) for template in found.texts]
+        texts = [zone.file.render(template, listed.subject) for template in found.texts]
         rrset = wire.pack_texts(texts, found.ttl_seconds)
     if rrset is None:
         return answer_nodata(query, zone, served)
@@ -238,47 +275,6 @@ def answer_nxdomain(query: Query, zone: ServedZone, served: ServedIndex) -> Resp
     """Not listed, and nothing below it is."""
     soa = _soa_of(query, zone, served)
     return Response(Rcode.NXDOMAIN, Outcome.NXDOMAIN, zone.name, authoritative=True, authority=soa)
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """What was asked for and is listed."""
-
-    answer_set: AnswerSet
-    subject: Address | Name
-
-
-def _look_up(index: Index, kind: Kind, labels: Name) -> tuple[_Listed | None, bool]:
-    """Return what is listed at *labels*, and else whether anything is listed below them."""
-    if kind is Kind.NAMES:
-        found = index.find_name(labels)
-        if found is not None:
-            return _Listed(found, labels), True
-        return None, index.has_name_below(labels)
-    exists = False
-    # Four labels of one digit are an IPv4 address and an IPv6 prefix at once.
-    for network in networks_of_labels(labels):
-        if network.prefixlen < network.max_prefixlen:
-            exists = exists or index.has_below(network)
-            continue
-        address = network.network_address
-        found = index.find_address(address)
-        if found is not None:
-            return _Listed(found, address), True
-    return None, exists
-
-
-def _list_all(kind: Kind, labels: Name, rule: Rule, client: Client) -> tuple[_Listed | None, bool]:
-    """Return the answer of *rule* at every address or name; what is above an address exists."""
-    assert rule.address is not None
-    exists = True
-    if kind is Kind.ADDRESSES:
-        networks = networks_of_labels(labels)
-        exists = bool(networks)
-        if not any(network.prefixlen == network.max_prefixlen for network in networks):
-            return None, exists
-    answer_set = AnswerSet((rule.address,), (rule.text,), rule.ttl_seconds)
-    return _Listed(answer_set, client.address), exists
 
 
 def _check_cookie(query: Query, client: Client, rules: Rules, now: int) -> Cookie | None:
@@ -298,14 +294,3 @@ def _decide(client: Client, outcome: Outcome, rules: Rules, now: int) -> Decisio
 def _soa_of(query: Query, zone: ServedZone, served: ServedIndex) -> RRset:
     """Return the SOA for AUTHORITY, owned by the apex within the question (RFC 2308 §3)."""
     return served.negative_soa.below(len(query.question) - 4 - zone.apex_octets)  # 4: type and class
-
-
-def _subject_text(subject: Address | Name) -> str:
-    """Return an address in its usual form (RFC 5952), or a name with every odd octet escaped."""
-    if isinstance(subject, IPv4Address):
-        return str(subject)
-    if isinstance(subject, IPv6Address):
-        return str(subject.ipv4_mapped or subject)  # as parse_address reads it on the page named
-    return ".".join(
-        "".join(chr(octet) if octet in _PLAIN else f"\\{octet:03d}" for octet in label) for label in subject
-    )

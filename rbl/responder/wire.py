@@ -33,6 +33,8 @@ _COPIED = OPCODE_MASK | 0x0100 | 0x0010
 _POINTER = 0xC000
 _QNAME = struct.pack("!H", _POINTER | HEADER_OCTETS)
 
+EdnsOption = tuple[int, bytes]  # its code and its value
+
 _HEADER = struct.Struct("!6H")
 _NO_EDNS_OCTETS = 512  # RFC 1035 §4.2.1; RFC 6891 §6.2.3: a smaller size counts as this
 _TCP_OCTETS = 65535  # what its two octets of length can say
@@ -75,6 +77,8 @@ class Response:
     extended_error: ExtendedError | None = None
     extra_text: str = ""  # for people, beside extended_error
     truncated: bool = False  # TC, whatever the size
+    additional: RRset | None = None  # addresses of name servers; the OPT comes after them
+    key: str = ""  # the digest of the customer's key that was asked with
 
 
 @lru_cache(maxsize=1024)
@@ -119,16 +123,17 @@ def pack(query: Query, response: Response, transport: Transport, dns: Dns, cooki
     opt = b"" if query.edns is None else _opt_for(query.edns, response, dns)
     if cookie:
         opt = _with_option(opt, Option.COOKIE, cookie)
-    answer, authority = response.answer, response.authority
+    answer, authority, additional = response.answer, response.authority, response.additional
     flags = QR | query.flags & _COPIED | response.rcode & 0xF
     if response.authoritative:
         flags |= _AA
     octets = HEADER_OCTETS + len(query.question) + len(opt)
     octets += len(answer.octets) if answer else 0
     octets += len(authority.octets) if authority else 0
+    octets += len(additional.octets) if additional else 0
     if response.truncated or octets > _size_limit(query.edns, transport, dns):
         flags |= _TC
-        answer = authority = None
+        answer = authority = additional = None
     return b"".join(
         (
             _HEADER.pack(
@@ -137,11 +142,12 @@ def pack(query: Query, response: Response, transport: Transport, dns: Dns, cooki
                 1 if query.question else 0,
                 answer.count if answer else 0,
                 authority.count if authority else 0,
-                1 if opt else 0,
+                (additional.count if additional else 0) + (1 if opt else 0),
             ),
             query.question,
             answer.octets if answer else b"",
             authority.octets if authority else b"",
+            additional.octets if additional else b"",
             opt,
         )
     )
@@ -163,6 +169,19 @@ def pack_servfail(packet: bytes) -> bytes | None:
         return None
     identity, flags = struct.unpack_from("!HH", packet)
     return _HEADER.pack(identity, QR | flags & _COPIED | Rcode.SERVFAIL, 0, 0, 0, 0)
+
+
+def error_options(response: Response) -> tuple[EdnsOption, ...]:
+    """Return the EDNS option that says why *response* is not what was wanted, where it says so."""
+    if response.extended_error is None:
+        return ()
+    value = struct.pack("!H", response.extended_error) + response.extra_text.encode()
+    return ((Option.EDE, value),)
+
+
+def nsid_options(dns: Dns) -> tuple[EdnsOption, ...]:
+    """Return the EDNS option that says which server answers, where that is told."""
+    return ((Option.NSID, dns.server_id.encode()[:_NSID_OCTETS]),) if dns.server_id else ()
 
 
 def _rrset(
@@ -193,12 +212,9 @@ def _size_limit(edns: Edns | None, transport: Transport, dns: Dns) -> int:
 
 def _opt_for(edns: Edns, response: Response, dns: Dns) -> bytes:
     """Return the OPT of an answer to a query that had *edns*."""
-    options: tuple[tuple[int, bytes], ...] = ()
-    if response.extended_error is not None:
-        value = struct.pack("!H", response.extended_error) + response.extra_text.encode()
-        options = ((Option.EDE, value),)
-    if edns.nsid and dns.server_id:
-        options = (*options, (Option.NSID, dns.server_id.encode()[:_NSID_OCTETS]))
+    options = error_options(response)
+    if edns.nsid:
+        options += nsid_options(dns)
     return _opt(dns.max_udp_octets, response.rcode >> 4, edns.dnssec_ok, options)
 
 
@@ -221,7 +237,7 @@ def _opt(
     udp_octets: int,
     extended_rcode: int,
     dnssec_ok: bool,  # noqa: FBT001  # lru_cache hashes positional arguments fastest
-    options: tuple[tuple[int, bytes], ...],
+    options: tuple[EdnsOption, ...],
 ) -> bytes:
     """Return an OPT record; DO comes back as it was asked (RFC 3225 §3)."""
     opt = EDNS0(

@@ -1,4 +1,4 @@
-"""Who may ask a list: the ``[access]`` table of a zone file, as data.
+"""Who may ask a list: the ``[access]`` and ``[keys]`` tables of a zone file, as data.
 
 A rule is an action for networks of clients. ``rbl.responder.access`` makes a table of the rules to
 look clients up in, and ``answer`` says what is answered. RFC 5782 §6: whatever value an answer has,
@@ -28,6 +28,14 @@ class Action(StrEnum):
     IGNORE = "ignore"  # not answered at all
     EMPTY = "empty"  # the apex is answered, and nothing is listed, not even a test point
     LISTED = "listed"  # the apex is answered, and everything is listed as the rule says
+
+
+class Keys(StrEnum):
+    """What customers' keys are to a list. A valid one allows whatever ``[access]`` says of the client."""
+
+    UNUSED = "unused"  # there are none, and a label that looks like one is a label as any other
+    ACCEPTED = "accepted"  # they are known and counted; who has none is answered too
+    REQUIRED = "required"  # only the apex is answered without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,13 @@ def read(table: Table, template: Callable[[str], str], ttl_seconds: int, largest
             table.fault(rule.action.value, f"{network} has another rule already")
         seen.add(network)
     return AccessList(default, tuple(networks))
+
+
+def read_keys(table: Table) -> Keys:
+    """Return what the ``[keys]`` table that is there says."""
+    required = table.truth("required", default=True)
+    table.finish()
+    return Keys.REQUIRED if required else Keys.ACCEPTED
 
 
 def _default(text: str) -> Rule:

@@ -40,7 +40,8 @@ _SPARE_CAUSES = 4096
 class Index:
     """One generation of a list. Never changes; ``apply`` makes the next one.
 
-    *unusable* are the subjects that are no network (or name, in a list of names), with their reason.
+    *unusable* are the subjects that are no network (or name, in a list of names), with their reason;
+    *keys* the digests of the customers' keys that are valid (``customerkey``).
     """
 
     zone: ZoneFile
@@ -50,6 +51,7 @@ class Index:
     ipv6: Table
     names: NameTable
     unusable: frozenset[tuple[str, str | None]]
+    keys: frozenset[str] = frozenset()
 
     def find_address(self, address: Address) -> AnswerSet | None:
         """Return what *address* answers, or None where it is not listed."""
@@ -102,6 +104,7 @@ class Index:
                 repeated or mixed up.
         """
         batch = Batch(self.zone.kind, self.vocabulary)
+        keys: dict[str, bool] = {}
         serial = self.serial
         for entry in entries:
             if (entry.serial - serial) % _SERIALS >= _SERIALS // 2:
@@ -111,6 +114,9 @@ class Index:
                     code="serial-order",
                 )
             serial = entry.serial
+            if entry.change in {Change.KEYED, Change.UNKEYED}:
+                keys[entry.subject] = entry.change is Change.KEYED
+                continue
             exempt = entry.change in {Change.EXEMPTED, Change.UNEXEMPTED}
             batch.add(
                 entry.subject,
@@ -118,7 +124,7 @@ class Index:
                 entry.text,
                 stays=entry.change in {Change.LISTED, Change.EXEMPTED},
             )
-        changed = self._with(batch, serial)
+        changed = self._with(batch, serial, keys)
         if len(self.vocabulary.causes) > 2 * (changed.live() + changed.ignored()) + _SPARE_CAUSES:
             return changed.recompiled(self.zone)
         return changed
@@ -142,9 +148,10 @@ class Index:
                 ((subject, int(numbers[cause]), True) for subject, cause in names), vocabulary
             ),
             self.unusable,
+            self.keys,
         )
 
-    def _with(self, batch: Batch, serial: int) -> "Index":
+    def _with(self, batch: Batch, serial: int, keys: dict[str, bool]) -> "Index":
         ipv4, keep4 = batch.ipv4.rows()
         ipv6, keep6 = batch.ipv6.rows()
         return Index(
@@ -155,6 +162,7 @@ class Index:
             self.ipv6.changed(ipv6, keep6, self.vocabulary) if len(ipv6) else self.ipv6,
             self.names.changed(batch.names, self.vocabulary) if batch.names else self.names,
             batch.unusable(self.unusable),
+            (self.keys | keys.keys()) - {key for key, valid in keys.items() if not valid},
         )
 
 
@@ -162,7 +170,11 @@ def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed]) -> Inde
     """Return the index of *zone* at *serial* with everything in *listed*."""
     vocabulary = Vocabulary(zone)
     batch = Batch(zone.kind, vocabulary)
+    keys = set()
     for row in listed:
+        if row.key:
+            keys.add(row.subject)
+            continue
         batch.add(row.subject, None if row.exempt else row.reason, row.text, stays=True)
     return Index(
         zone,
@@ -172,6 +184,7 @@ def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed]) -> Inde
         compile_table(IPV6, batch.ipv6.rows()[0], vocabulary),
         listednames.NO_NAMES.changed(batch.names, vocabulary),
         batch.unusable(frozenset()),
+        frozenset(keys),
     )
 
 

@@ -41,7 +41,7 @@ _MAGIC = b"rblindex"
 _VERSION = 1
 _PREAMBLE = struct.Struct("<8sIQI")
 _ALIGNMENT = 64  # a cache line; and no element of an array is split
-_WORDS = "words"  # the section with what is text: causes, combinations, names, unusable subjects
+_WORDS = "words"  # the section with what is text: causes, combinations, names, unusable subjects, keys
 
 _Arrays = dict[str, NDArray[Any]]
 
@@ -132,6 +132,7 @@ def _words(index: Index) -> bytes:
         "combinations": index.vocabulary.combinations,
         "names": [[str(subject), cause] for subject, cause in index.names.rows()],
         "unusable": sorted(index.unusable, key=repr),
+        "keys": sorted(index.keys),
     }
     return json.dumps(words, ensure_ascii=True).encode("ascii")
 
@@ -243,6 +244,7 @@ def _restore(sections: dict[str, memoryview], header: _Header, zone: ZoneFile) -
         _table(IPV6, "ipv6", sections, header),
         listednames.NO_NAMES.changed(names, vocabulary),
         frozenset((subject, reason) for subject, reason in words["unusable"]),
+        frozenset(words["keys"]),
     )
     for table in (index.ipv4, index.ipv6):
         _check_numbers(table.base.rows.cause, len(vocabulary.causes))

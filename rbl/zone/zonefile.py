@@ -17,10 +17,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rbl.addresses import parse_address
+from rbl.customerkey import LABEL_OCTETS
 from rbl.errors import BadInput, ConfigError
 from rbl.terms import Address
 from rbl.zone import access
-from rbl.zone.access import AccessList
+from rbl.zone.access import AccessList, Keys
 from rbl.zone.names import Name, name_text, parse_mailbox, parse_name, wire_octets
 from rbl.zone.tomltables import Faults, Table
 
@@ -116,8 +117,9 @@ class ZoneFile:
     url: str
     limits: Limits
     ttl_seconds: int
-    # Not of what an index is made from, so not in the fingerprint.
+    # Neither of these two is of what an index is made from, so they are not in the fingerprint.
     access: AccessList = field(default=access.OPEN, repr=False)
+    keys: Keys = field(default=Keys.UNUSED, repr=False)
 
     @property
     def apex_text(self) -> str:
@@ -189,6 +191,7 @@ def _zone(top: Table) -> ZoneFile:
         access=access.read(
             top.table("access"), lambda text: _template(text, url), ttl_seconds, _LARGEST_TTL
         ),
+        keys=_keys(top, apex, kind),
     )
     for table in (top, servers, limits):
         table.finish()
@@ -246,6 +249,16 @@ def _reasons(table: Table, ttl_seconds: int, url: str) -> Mapping[str, Reason]:
         )
         one.finish()
     return MappingProxyType(reasons)
+
+
+def _keys(top: Table, apex: Name, kind: Kind) -> Keys:
+    there = "keys" in top.keys()  # noqa: SIM118 - a Table, which is no mapping
+    keys = top.table("keys")
+    if not there:
+        return Keys.UNUSED
+    if kind is Kind.ADDRESSES and wire_octets(apex) + _IPV6_OCTETS + 1 + LABEL_OCTETS > 255:
+        top.fault("apex", "is too long for keys: with one and an IPv6 address 255 octets are exceeded")
+    return access.read_keys(keys)
 
 
 def _kind(text: str) -> Kind:

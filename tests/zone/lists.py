@@ -12,7 +12,7 @@ def entry(
     serial: int, change: Change, subject: str, reason: str = "open-relay", text: str | None = None
 ) -> Entry:
     """Return a journal entry of the list relays.example."""
-    shown = "" if change in {Change.EXEMPTED, Change.UNEXEMPTED} else reason
+    shown = reason if change in {Change.LISTED, Change.DELISTED} else ""
     return Entry("relays.example", serial, change, subject, shown, text, "test", "test", NOW)
 
 
@@ -28,11 +28,13 @@ def exemption(subject: str) -> Listed:
 
 def live_after(entries: Iterable[Entry]) -> list[Listed]:
     """Return what is live after *entries*, worked out one by one."""
-    live: dict[tuple[str, str], Listed] = {}
+    live: dict[tuple[str, str, bool], Listed] = {}
     for change in entries:
-        key = (change.subject, change.reason)
-        if change.change in {Change.LISTED, Change.EXEMPTED}:
-            live[key] = Listed(change.subject, change.reason, change.text, change.change is Change.EXEMPTED)
+        is_key = change.change in {Change.KEYED, Change.UNKEYED}
+        row = (change.subject, change.reason, is_key)
+        if change.change in {Change.LISTED, Change.EXEMPTED, Change.KEYED}:
+            exempt = change.change is Change.EXEMPTED
+            live[row] = Listed(change.subject, change.reason, change.text, exempt, is_key)
         else:
-            live.pop(key, None)
+            live.pop(row, None)
     return list(live.values())

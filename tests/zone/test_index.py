@@ -150,6 +150,7 @@ def test_apply_answers_what_compiling_answers(
     assert (compiled.live(), compiled.exempt(), compiled.ignored(), compiled.serial) == (
         followed.live(), followed.exempt(), followed.ignored(), followed.serial,
     )  # fmt: skip
+    assert compiled.keys == followed.keys
 
 
 @given(entries=changes, asked=ipv4_networks | ipv6_networks)
@@ -443,3 +444,15 @@ def test_has_nothing_below(zone: ZoneFile, asked: str, reason: str) -> None:
     ]
 
     assert not index.compile_index(zone, 1, rows).has_below(ip_network(asked)), reason
+
+
+def test_keys_come_and_go_by_the_journal(zone: ZoneFile) -> None:
+    """A key is valid from its entry to that of its revocation, and is no listing."""
+    digest, other = "ab" * 32, "cd" * 32
+    made = index.compile_index(zone, 1, [Listed(other, "", None, exempt=False, key=True)]).apply(
+        [entry(2, Change.KEYED, digest), entry(3, Change.LISTED, "9.9.9.9/32")]
+    )
+    revoked = made.apply([entry(4, Change.UNKEYED, digest)])
+
+    assert (frozenset({digest, other}), frozenset({other})) == (made.keys, revoked.keys)
+    assert (1, 0, 4) == (revoked.live(), revoked.ignored(), revoked.serial)

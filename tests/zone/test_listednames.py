@@ -73,8 +73,8 @@ def test_find_name_agrees_with_a_scan(name_zone: ZoneFile, entries: list[Entry],
     assert [compiled.has_name_below(labels(name)) for name in ASKED] == [
         followed.has_name_below(labels(name)) for name in ASKED
     ]
-    assert (compiled.live(), compiled.exempt(), compiled.ignored()) == (
-        followed.live(), followed.exempt(), followed.ignored(),
+    assert (compiled.live(), compiled.exempt(), compiled.ignored(), compiled.keys) == (
+        followed.live(), followed.exempt(), followed.ignored(), followed.keys,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The index on disk: what is written is read again, and what is damaged is refused."""
 
+import dataclasses
 import struct
 import zlib
 from collections.abc import Callable
@@ -275,3 +276,14 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, name_zone: ZoneFile) -> 
 
     with pytest.raises(BadInput, match="its parts do not fit together"):
         snapshot.read(tmp_path / "list.index", name_zone)
+
+
+def test_keys_are_written_and_read(tmp_path: Path, zone: ZoneFile) -> None:
+    """The customers' keys are on disk too, also where the zone file has changed since."""
+    keyed = compile_index(zone, 0, []).apply([entry(1, Change.KEYED, "ab" * 32)])
+    snapshot.write(keyed, tmp_path / "list.index")
+    changed = dataclasses.replace(zone, ttl_seconds=1)
+
+    assert [{"ab" * 32}, {"ab" * 32}] == [
+        snapshot.read(tmp_path / "list.index", file).keys for file in (zone, changed)
+    ]

@@ -178,7 +178,7 @@ REFUSALS = [
         "= 600\ncolour = 5",
         (
             ":5: colour: there is no such setting: known are kind, apex, ttl_seconds, url, ns, limits, soa,"
-            " apex_records, reasons"
+            " apex_records, reasons, access, keys"
         ),
     ),
     ("mname =", "# mname =", ":6: soa.mname: is missing"),
