@@ -116,6 +116,38 @@ def test_a_question_that_cannot_be_read(octets: bytes, why: str) -> None:
     assert Declined(4711, 0, Rcode.FORMERR) == parse(octets), why
 
 
+@pytest.mark.parametrize(
+    ("octets", "edns", "why"),
+    [
+        (packet(opt(b""), 0, additionals=1), Edns(1232), "an OPT without a cookie"),
+        (packet(opt(b"", ttl=1 << 16), 0, additionals=1), Edns(1232, 1), "of another version"),
+        (packet(opt(option(10, b"1")), 0, additionals=1), Edns(1232), "a short cookie"),
+        (packet(OTHER, 0, additionals=1), None, "no OPT"),
+        (packet(b"", 0, additionals=1), None, "it is missing"),
+    ],
+)
+def test_without_a_question_there_must_be_a_cookie(octets: bytes, edns: Edns | None, why: str) -> None:
+    """A query without a question is FORMERR unless it asks for a cookie (RFC 7873 §5.4)."""
+    assert Declined(4711, 0, Rcode.FORMERR, b"", edns) == parse(octets), why
+
+
+def test_a_query_for_a_cookie() -> None:
+    """Header, OPT and cookie are a query; its name is empty (RFC 7873 §5.4)."""
+    octets = packet(opt(option(10, b"12345678")), 0, additionals=1)
+
+    assert Query(4711, 0, (), 0, 0, b"", Edns(1232, cookie=b"12345678")) == parse(octets)
+
+
+@pytest.mark.parametrize(
+    "records", [{"answers": 1}, {"authorities": 1}], ids=["in the answer", "in authority"]
+)
+def test_a_query_for_a_cookie_has_no_records(records: dict[str, int]) -> None:
+    """With anything but an OPT it is FORMERR."""
+    octets = packet(SOA + opt(option(10, b"12345678")), 0, additionals=1, **records)
+
+    assert Declined(4711, 0, Rcode.FORMERR) == parse(octets)
+
+
 def test_the_longest_name() -> None:
     """255 octets are a name, the lengths and the root's octet included (RFC 1035 §2.3.4)."""
     query = parse(packet(LONGEST_NAME + b"\0\1\0\1"))

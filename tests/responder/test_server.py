@@ -6,6 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from ipaddress import ip_address
 
 import dns.message
 import dns.query
@@ -13,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from rbl.config import Dns, Listen
+from rbl.config import Dns, Listen, RateLimit
 from rbl.errors import ConfigError
 from rbl.responder.answer import Reply, answer
 from rbl.responder.client import Client
@@ -133,6 +134,46 @@ def test_the_answer_comes_from_the_address_that_was_asked() -> None:
         _, answering = asking.recvfrom(4096)
 
     assert ("127.0.0.7", server.bound[0].port) == answering
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_an_answer_knows_its_client(host: str) -> None:
+    """Address and transport of the client come with each query, also where a server has all addresses."""
+    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    seen = []
+
+    def note(packet: bytes, client: Client) -> Reply:
+        seen.append(client)
+        return respond(packet, client)
+
+    query = dns.message.from_wire(LISTED)
+    with running(host, answerer=note) as server:
+        port = server.bound[0].port
+        dns.query.udp(query, asked, port=port, timeout=60)
+        dns.query.tcp(query, asked, port=port, timeout=60)
+
+    assert [Client(ip_address(asked), transport) for transport in (Transport.UDP, Transport.TCP)] == seen
+
+
+def test_a_client_over_his_rate_is_told_to_use_tcp() -> None:
+    """Over UDP every answer after the first is cut, and dnspython gets it over TCP, as resolvers do."""
+    limit = RateLimit(responses_per_second=1, window=timedelta(seconds=1), slip=1, exempt=())
+    rules = rules_of(Dns(rate_limit=limit))
+    query = dns.message.from_wire(LISTED)
+    with running(answerer=lambda packet, client: answer(packet, client, CATALOGUE, rules, NOW)) as server:
+        port = server.bound[0].port
+        tries = [dns.query.udp_with_fallback(query, "127.0.0.1", port=port, timeout=60) for _ in range(3)]
+        counted = {
+            (transport, outcome): server.counted(
+                "rbl_dns_queries_total", zone="bl.test", transport=transport, outcome=outcome
+            )
+            for transport, outcome in (("udp", "listed"), ("udp", "slipped"), ("tcp", "listed"))
+        }
+
+    assert [(LISTED_LINES, False), (LISTED_LINES, True), (LISTED_LINES, True)] == [
+        (show(told.to_wire()), over_tcp) for told, over_tcp in tries
+    ]
+    assert {("udp", "listed"): 1, ("udp", "slipped"): 2, ("tcp", "listed"): 2} == counted
 
 
 def test_several_addresses() -> None:

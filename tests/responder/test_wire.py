@@ -1,5 +1,6 @@
 """Packing: sizes, truncation, long texts; dnspython reads everything back."""
 
+import struct
 from ipaddress import IPv4Address
 
 import dns.message
@@ -54,6 +55,24 @@ def test_answers_keep_to_the_size(edns: Edns | None, transport: Transport, most:
 def _response_of(octets: int) -> Response:
     """Return a response whose answer takes *octets*; what is in it does not matter."""
     return Response(Rcode.NOERROR, Outcome.LISTED, answer=wire.RRset(1, bytes(octets)))
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_a_cookie_is_one_more_option(
+    cookie: bytes,
+    nsid: bool,  # noqa: FBT001  # drawn
+) -> None:
+    """A cookie stands behind whatever other options there are, each of its length (RFC 6891 §6.1.2)."""
+    response = Response(Rcode.NOERROR, Outcome.NODATA, extended_error=ExtendedError.PROHIBITED)
+    dns = Dns(server_id="ns1")
+    query = make_query(Edns(1232, nsid=nsid, cookie=cookie))
+    plain = wire.pack(query, response, Transport.UDP, dns)
+    packed = wire.pack(query, response, Transport.UDP, dns, cookie)
+    option = struct.pack("!HH", 10, len(cookie)) + cookie if cookie else b""
+    at = 12 + len(QUESTION) + 9  # where the OPT has the length of its options
+
+    assert plain[at + 2 :] + option == packed[at + 2 :]
+    assert len(packed) - at - 2 == int.from_bytes(packed[at : at + 2])
 
 
 def test_truncation_keeps_whole_rrsets() -> None:
