@@ -205,12 +205,15 @@ def test_addresses_in_use(installation: Installation) -> None:
     assert b"Traceback" not in ran.stderr
 
 
-def test_address_in_use_at_a_later_start(installation: Installation) -> None:
+@pytest.mark.parametrize("is_down", [False, True], ids=["database up", "database down"])
+def test_address_in_use_at_a_later_start(installation: Installation, is_down: bool) -> None:  # noqa: FBT001
     """With an index on disk DNS begins first, and its fault is told all the same."""
     with installation.serving() as process:
         assert 0 == process.end()
     with socket.create_server(("127.0.0.1", 0)) as other:
         installation.settings["RBL_DNS__LISTEN"] = f"127.0.0.1:{other.getsockname()[1]}"
+        if is_down:
+            _no_database(installation)
 
         ran = installation.run("serve")
 
