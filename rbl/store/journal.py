@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from rbl.errors import NotFound
 from rbl.store import signal
 from rbl.store.engine import Store, make_once
-from rbl.store.tables import Exemption, JournalEntry, Listing, Zone
+from rbl.store.tables import CustomerKey, Exemption, JournalEntry, Listing, Zone
 from rbl.terms import Act, Change, Entry, Listed
 
 CHANNEL = "rbl_journal"  # of PostgreSQL's LISTEN and NOTIFY
@@ -144,8 +144,8 @@ class JournalReader:
         with self._store.reading() as session:
             yield head(session, zone)
             for rows in session.execute(_live(zone), execution_options={"yield_per": 10_000}).partitions():
-                for subject, reason, text, exempt in rows:
-                    yield Listed(subject, reason, text, bool(exempt))
+                for subject, reason, text, exempt, key in rows:
+                    yield Listed(subject, reason, text, bool(exempt), bool(key))
 
     def entries_after(self, zone: str, serial: int, limit: int) -> Sequence[Entry]:
         """Return at most *limit* entries after *serial*, in order.
@@ -179,12 +179,16 @@ def _no_such(zone: str) -> NotFound:
     return NotFound(f"there is no zone {zone}", code="no-such-zone")
 
 
-def _live(zone: str) -> CompoundSelect[*tuple[str, str, str | None, bool]]:
-    """Everything that is in *zone* now: its listings, and the exemptions of all zones."""
+def _live(zone: str) -> CompoundSelect[*tuple[str, str, str | None, bool, bool]]:
+    """Everything that is in *zone* now: its listings and keys, and the exemptions of all zones."""
+    no, yes = literal(value=False), literal(value=True)
     listings = select(
-        Listing.subject, Listing.reason, Listing.text, literal(value=False).label("exempt")
+        Listing.subject, Listing.reason, Listing.text, no.label("exempt"), no.label("key")
     ).where(Listing.zone == zone, Listing.ended_at.is_(None))
-    exemptions = select(
-        cast(Exemption.network, String), literal(""), cast(null(), Text), literal(value=True)
-    ).where(Exemption.never_list, Exemption.ended_at.is_(None))
-    return union_all(listings, exemptions)
+    exemptions = select(cast(Exemption.network, String), literal(""), cast(null(), Text), yes, no).where(
+        Exemption.never_list, Exemption.ended_at.is_(None)
+    )
+    keys = select(CustomerKey.digest, literal(""), cast(null(), Text), no, yes).where(
+        CustomerKey.zone == zone, CustomerKey.revoked_at.is_(None)
+    )
+    return union_all(listings, exemptions, keys)

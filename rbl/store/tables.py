@@ -9,7 +9,17 @@ test holds them and this file together.
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from rbl.store.columns import AddressText, Apex, Base, BigKey, Key, NetworkText, word
@@ -157,6 +167,22 @@ class ApiKey(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     mx_names: Mapped[list[str]] = mapped_column(JSON)
     internal_networks: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class CustomerKey(Base):
+    """Who may ask a list by a label of his own, kept as its digest, and how much he asked."""
+
+    __tablename__ = "customer_keys"
+    __table_args__ = (UniqueConstraint("zone", "digest"),)
+
+    id: Mapped[Key]
+    zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"))
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64))
+    queries: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    used_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
