@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rbl import __version__
-from rbl.cli import demo, keys, nominate, probing, serve, settings, zone
+from rbl.cli import customers, demo, keys, nominate, probing, serve, settings, zone
 from rbl.errors import ConfigError, RblError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("demo")(demo.demo)
 app.command("nominate")(nominate.nominate)
 app.command("settings")(settings.settings)
 app.add_typer(zone.app, name="zone", help="Zone files: what a list is, as data.")
+app.add_typer(customers.app, name="customer", help="Customers' keys for asking a list by DNS.")
 app.add_typer(keys.app, name="key", help="API keys: make, show, revoke.")
 app.add_typer(probing.app, name="probing", help="The switch that stops all outbound tests at once.")
 

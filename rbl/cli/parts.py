@@ -19,6 +19,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle
+from rbl.cli import keyusage
 from rbl.cli.opening import now
 from rbl.config import Listen, Settings
 from rbl.errors import ConfigError
@@ -27,12 +28,14 @@ from rbl.mail import evidence, redact, returns
 from rbl.mail.collector import Received
 from rbl.probe import advice, plan
 from rbl.probe.worker import Worker
-from rbl.responder.answer import answer
+from rbl.responder.answer import Reply, answer
 from rbl.responder.catalogue import Catalogue
+from rbl.responder.client import Client
 from rbl.responder.counters import Counters
 from rbl.responder.follower import Follower, index_path
 from rbl.responder.rules import rules_of
 from rbl.responder.server import Server
+from rbl.responder.usage import KeyUsage
 from rbl.store import secrets
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
@@ -118,20 +121,24 @@ async def dns(built: Built) -> AsyncIterator[str]:
         counters,
         max_change_share=settings.dns.max_change_share,
     )
-    rules = rules_of(settings.dns)
-    server = Server(
-        settings.dns.listen,
-        lambda packet, client: answer(packet, client, built.catalogue, rules, time.time_ns()),
-        counters,
-    )
-    follower.start()
-    try:
-        server.start()
-        yield f"{' '.join(map(str, server.bound))} (UDP and TCP)"
-    finally:
-        await asyncio.to_thread(server.stop)
-        await asyncio.to_thread(follower.stop)
-        reader.close()
+    rules, usage = rules_of(settings.dns), KeyUsage()
+
+    def respond(packet: bytes, client: Client) -> Reply:
+        reply = answer(packet, client, built.catalogue, rules, time.time_ns())
+        if reply.key:
+            usage.count(reply.zone, reply.key)
+        return reply
+
+    server = Server(settings.dns.listen, respond, counters)
+    async with keyusage.kept(built.store, usage):
+        follower.start()
+        try:
+            server.start()
+            yield f"{' '.join(map(str, server.bound))} (UDP and TCP)"
+        finally:
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(follower.stop)
+            reader.close()
 
 
 def is_on_disk(built: Built) -> bool:

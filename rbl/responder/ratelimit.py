@@ -77,7 +77,7 @@ def admit(tat: int, now: int, interval: int, tolerance: int) -> int | None:
 
 
 class RateLimiter:
-    """The budgets of all clients. Not for several threads at once.
+    """The budgets of all clients. Where several threads ask at once a budget may give an answer more.
 
     ``tats[slot]`` is a signed 64-bit number of nanoseconds; ``over[slot]`` counts, modulo *slip*,
     the answers over the limit: the one that makes it 0 slips. With *slip* 0 none does.

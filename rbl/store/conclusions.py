@@ -15,8 +15,9 @@ from rbl.errors import BadInput, Conflict, Refused
 from rbl.lifecycle import Event, Outcome
 from rbl.store import hosts, runs, signal
 from rbl.store.hosts import ZonePolicy
+from rbl.store.probetables import ProbeEnvelope
 from rbl.store.runs import Claim
-from rbl.store.tables import ApiKey, Host, Nomination, ProbeEnvelope
+from rbl.store.tables import ApiKey, Host, Nomination
 from rbl.terms import Act, Purpose, State, Trust, Verdict
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from rbl.errors import NotFound
 from rbl.store import hosts, probes
 from rbl.store.hosts import HostView
-from rbl.store.tables import ProbeEnvelope, ProbeRun
+from rbl.store.probetables import ProbeEnvelope, ProbeRun
 from rbl.terms import Address, EnvelopeResult, Purpose, State, TranscriptLine, Verdict
 
 

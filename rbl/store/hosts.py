@@ -22,7 +22,8 @@ from rbl.errors import NotFound
 from rbl.lifecycle import Event
 from rbl.store import audit, listings
 from rbl.store.engine import make_once
-from rbl.store.tables import Host, ProbeRun
+from rbl.store.probetables import ProbeRun
+from rbl.store.tables import Host
 from rbl.terms import Act, Address, Network, Origin, State
 
 _Row = TypeVar("_Row")

@@ -15,7 +15,8 @@ from rbl.errors import BadInput, Conflict, NotFound
 from rbl.lifecycle import Event
 from rbl.store import exemptions, hosts, runs
 from rbl.store.hosts import ZonePolicy
-from rbl.store.tables import EvidenceItem, Host, Nomination, ProbeRun
+from rbl.store.probetables import ProbeRun
+from rbl.store.tables import EvidenceItem, Host, Nomination
 from rbl.terms import Act, Address, Evidence, Nominator, Purpose, State, Trust
 
 # RFC 6471 §3.6.2: no robot tests a host more often than once a day.

@@ -11,8 +11,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from rbl.store.probetables import ProbeEnvelope, Receipt, TranscriptRow
 from rbl.store.runs import Claim, held
-from rbl.store.tables import ProbeEnvelope, Receipt, TranscriptRow
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
 _LONGEST_REPLY = 2_000  # characters; a reply of RFC 5321 §4.5.3.1.5 has 512 octets a line

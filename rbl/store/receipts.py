@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rbl.store import hosts, runs, signal
-from rbl.store.tables import Host, ProbeEnvelope, ProbeRun, Receipt
+from rbl.store.probetables import ProbeEnvelope, ProbeRun, Receipt
+from rbl.store.tables import Host
 from rbl.terms import Act, Address, EnvelopeResult, Purpose
 
 _LONGEST_TEXT = 1_000

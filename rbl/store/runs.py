@@ -18,7 +18,8 @@ from rbl.errors import Conflict
 from rbl.lifecycle import Event
 from rbl.store import hosts, signal, switches
 from rbl.store.hosts import ZonePolicy
-from rbl.store.tables import Host, ProbeRun
+from rbl.store.probetables import ProbeRun
+from rbl.store.tables import Host
 from rbl.terms import Act, Address, Purpose
 
 CHANNEL = "rbl_work"  # of PostgreSQL's LISTEN and NOTIFY

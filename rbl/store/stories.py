@@ -19,7 +19,7 @@ from rbl.store import audit, dialogues, exemptions, hosts, journal, listings, no
 from rbl.store.dialogues import PublicEnvelope
 from rbl.store.hosts import HostView
 from rbl.store.listings import ListingView
-from rbl.store.tables import ProbeRun
+from rbl.store.probetables import ProbeRun
 from rbl.terms import (
     Address,
     EnvelopeResult,

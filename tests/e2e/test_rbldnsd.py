@@ -52,7 +52,7 @@ _RECORDS = (
     *("MX 10 m.bl.test.", "MX x y", "AAAA ::1", "A", "a 1.2.3.4 tail", "TXT", "MX 70000 x"),
 )
 _KINDS = ("ip4set", "ip4set", "ip4trie", "ip4tset", "ip6trie", "ip6tset", "dnset", "generic", "combined")
-_OPTIONS = ([], [], [], ["-e"], ["-a"], ["-t", "30m:5m:1h"], ["-t", ":5m:1h"])
+_OPTIONS: tuple[list[str], ...] = ([], [], [], ["-e"], ["-a"], ["-t", "30m:5m:1h"], ["-t", ":5m:1h"])
 
 
 class MadeUp:

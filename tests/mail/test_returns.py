@@ -11,8 +11,8 @@ from rbl.mail import returns
 from rbl.mail.collector import Received
 from rbl.store import receipts
 from rbl.store.engine import Store
+from rbl.store.probetables import Receipt
 from rbl.store.receipts import Expected
-from rbl.store.tables import Receipt
 from rbl.terms import EnvelopeResult
 from rbl.testmessage import Marker, mark
 

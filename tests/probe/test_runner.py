@@ -15,7 +15,7 @@ from rbl.probe.runner import name_of, run_step
 from rbl.store import exemptions, hosts, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
-from rbl.store.tables import ProbeRun
+from rbl.store.probetables import ProbeRun
 from rbl.terms import Act, EnvelopeResult, State, Verdict
 from rbl.testmessage import read_marker
 from tests.probe import relay

@@ -31,9 +31,10 @@ from rbl.store.hosts import HostView, ZonePolicy
 from rbl.store.keys import NewKey
 from rbl.store.nominations import NewNomination, NominationView
 from rbl.store.probes import EnvelopeRow, Tried
+from rbl.store.probetables import ProbeEnvelope, ProbeRun, Receipt
 from rbl.store.receipts import NewReceipt
 from rbl.store.runs import Claim
-from rbl.store.tables import AuditRow, Host, JournalEntry, Listing, ProbeEnvelope, ProbeRun, Receipt
+from rbl.store.tables import AuditRow, Host, JournalEntry, Listing
 from rbl.terms import (
     Act,
     Change,

@@ -13,7 +13,8 @@ from rbl.store import decisions, exemptions, nominations, retests, runs
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.nominations import NewNomination
-from rbl.store.tables import EvidenceItem, Nomination, ProbeRun
+from rbl.store.probetables import ProbeRun
+from rbl.store.tables import EvidenceItem, Nomination
 from rbl.terms import Purpose, State, Trust, Verdict
 from tests.store import steps
 from tests.store.steps import DAY, ELSEWHERE, HOUR, NOW, PEER, POLICY, RELAY, ZONE, act

@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from rbl.store import probes, receipts, retests, runs
 from rbl.store.engine import Store
+from rbl.store.probetables import Receipt
 from rbl.store.receipts import Expected
-from rbl.store.tables import Receipt
 from rbl.terms import EnvelopeResult, Purpose, State, Verdict
 from tests.store import steps
 from tests.store.steps import DAY, HOUR, MINUTE, NOW, PEER, POLICY

@@ -15,8 +15,8 @@ from rbl.lifecycle import Event, Outcome
 from rbl.store import conclusions, hosts, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import Tried
+from rbl.store.probetables import ProbeRun, TranscriptRow
 from rbl.store.runs import Claim
-from rbl.store.tables import ProbeRun, TranscriptRow
 from rbl.terms import EnvelopeResult, Purpose, State, TranscriptLine, Verdict
 from tests.store import steps
 from tests.store.steps import DAY, ELSEWHERE, HOUR, LEASE, MINUTE, NEIGHBOUR, NOW, POLICY, RELAY, ZONE, act

@@ -9,7 +9,8 @@ from rbl.errors import Conflict
 from rbl.store import exemptions, retests
 from rbl.store.columns import Base
 from rbl.store.engine import Store
-from rbl.store.tables import ApiKey, Exemption, Host, Listing, ProbeEnvelope, ProbeRun
+from rbl.store.probetables import ProbeEnvelope, ProbeRun
+from rbl.store.tables import ApiKey, Exemption, Host, Listing
 from tests.store import steps
 from tests.store.steps import NOW
 

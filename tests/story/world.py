@@ -24,7 +24,8 @@ from sqlalchemy import func, select
 
 from rbl.cli.demoserver import APEX, DemoServer
 from rbl.store.engine import Store
-from rbl.store.tables import Host, JournalEntry, Listing, Nomination, Receipt
+from rbl.store.probetables import Receipt
+from rbl.store.tables import Host, JournalEntry, Listing, Nomination
 from tests.story import relay as relays
 from tests.story.relay import GatedRelay
 

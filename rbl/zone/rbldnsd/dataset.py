@@ -6,7 +6,6 @@ dataset cannot be loaded. Nothing here keeps an old dataset: whoever reads anew 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -16,6 +15,7 @@ from rbl.zone.rbldnsd.clients import Acl, AclKey
 from rbl.zone.rbldnsd.generic import Generic
 from rbl.zone.rbldnsd.ipv4sets import Ip4set, Ip4trie, Ip4tset
 from rbl.zone.rbldnsd.ipv6sets import Ip6trie, Ip6tset
+from rbl.zone.rbldnsd.kinds import Kind
 from rbl.zone.rbldnsd.namesets import Dnset
 from rbl.zone.rbldnsd.nametext import Key, lower_key, parse_name
 from rbl.zone.rbldnsd.reading import Fault, LineReader, Options, Reading, Stamp
@@ -33,27 +33,6 @@ from rbl.zone.rbldnsd.template import BASE
 from rbl.zone.rbldnsd.values import COMMENTS, Values, refuse, refuse_file
 
 __all__ = ["Dataset", "Kind", "Leaf", "Spec", "read"]
-
-
-class Kind(StrEnum):
-    """The types of datasets."""
-
-    IP4SET = "ip4set"  # ranges of IPv4 addresses
-    IP4TSET = "ip4tset"  # single IPv4 addresses, one value
-    IP4TRIE = "ip4trie"  # IPv4 networks
-    IP6TSET = "ip6tset"  # IPv6 subnets, one value
-    IP6TRIE = "ip6trie"  # IPv6 networks
-    DNSET = "dnset"  # names
-    DNHASH = "dnhash"  # names, as the fork has them
-    COMBINED = "combined"  # several of the others in one file, also for sub-zones
-    GENERIC = "generic"  # ordinary records
-    ACL = "acl"  # who may ask, by address
-    ACLKEY = "aclkey"  # who may ask, by a key in the question
-
-    @property
-    def of_clients(self) -> bool:
-        """Whether it is about who asks, and lists nothing itself."""
-        return self in {Kind.ACL, Kind.ACLKEY}
 
 
 class Builder(Protocol):
