@@ -7,7 +7,8 @@ listings that expired at once.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -56,7 +57,7 @@ class Worker:
         self._tools = Tools(store, settings, mark_key, clock, name_of)
         self._policies = policies
         self._owner = owner
-        self._steps: set[asyncio.Task[None]] = set()
+        self._steps: dict[asyncio.Task[None], Claim] = {}
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -78,7 +79,9 @@ class Worker:
             self._stopping = True
             for task in (tidying, *self._steps):
                 task.cancel()
+            broken_off = tuple(self._steps.values())
             await asyncio.gather(listening, tidying, *self._steps, return_exceptions=True)
+            await asyncio.to_thread(self._release, broken_off)
 
     async def _take(self) -> datetime | None:
         """Begin as many due runs as may be under way at once; return when the next is due."""
@@ -88,7 +91,7 @@ class Worker:
                 if claim is None:
                     return await asyncio.to_thread(self._next_due)
                 step = asyncio.create_task(self._step(claim))
-                self._steps.add(step)
+                self._steps[step] = claim
                 step.add_done_callback(self._done)
         except RblError as fault:
             _log.warning("worker_error", why=fault.message)
@@ -99,7 +102,7 @@ class Worker:
         return None
 
     def _done(self, step: asyncio.Task[None]) -> None:
-        self._steps.discard(step)
+        self._steps.pop(step, None)
         self._woken.set()
 
     async def _sleep_until(self, due: datetime | None) -> None:
@@ -167,6 +170,12 @@ class Worker:
                 self._policies,
                 outbound=probe.enabled,
             )
+
+    def _release(self, claims: Iterable[Claim]) -> None:
+        """Let other workers take up *claims* at once; where that fails, their leases run out."""
+        for claim in claims:
+            with suppress(RblError), self._tools.store.writing() as session:
+                runs.release(session, claim)
 
     def _next_due(self) -> datetime | None:
         with self._tools.store.reading() as session:

@@ -167,6 +167,18 @@ def renew(session: Session, claim: Claim, now: datetime, lease: timedelta) -> No
     run.lease_until = now + lease
 
 
+def release(session: Session, claim: Claim) -> None:
+    """Give a run back unfinished, for the next worker to take up at once instead of after the lease.
+
+    Raises:
+        Conflict: the run is not this worker's any more.
+    """
+    run = held(session, claim)
+    run.lease_owner = None
+    run.lease_until = None
+    signal.notify(session, CHANNEL)
+
+
 def held(session: Session, claim: Claim) -> ProbeRun:
     """Return the claimed run's row, locked until the commit together with its host.
 

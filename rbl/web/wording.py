@@ -33,7 +33,7 @@ _STATES: Mapping[State, str] = {
     State.DEFERRED: "The last test said nothing either way.",
     State.AWAITING_RETURN: "It took a test message; we wait to see whether the message comes back to us.",
     State.CLOSED: "It was tested and does not relay for strangers.",
-    State.REVIEW: "It refuses our tester, so a person must decide. It is not listed for that.",
+    State.REVIEW: "Its test could not decide, so a person must. It is not listed for that.",
     State.PROVEN: "A test message came back through it; an operator decides whether to list it.",
     State.LISTED: "It is listed because one of our test messages came back through it.",
     State.RETEST_QUEUED: "A retest is queued and begins as soon as a tester is free.",

@@ -129,7 +129,7 @@ def test_nothing_goes_out_while_probing_is_not_set_up(store: Store) -> None:
 
 
 def test_stopping_does_not_wait_for_a_slow_host(store: Store) -> None:
-    """A worker that is stopped breaks its steps off; the run stays for another."""
+    """A worker that is stopped breaks its steps off; another can take the run up at once."""
     make_due(store, now())
     host = ScriptedServer((Do.HANG,))
 
@@ -138,6 +138,11 @@ def test_stopping_does_not_wait_for_a_slow_host(store: Store) -> None:
             await until(lambda: bool(host.heard))
 
         assert steps.host(store, HOST).state is State.TESTING
+        with store.writing() as session:
+            taken = runs.claim(
+                session, "another", now(), timedelta(minutes=2), {steps.ZONE: POLICY}, outbound=True
+            )
+        assert taken is not None
 
     run(story())
 
