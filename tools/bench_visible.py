@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201  # a program, not a package; printing is what it does
+# ruff: noqa: INP001, T201  # a program, not a package
 """How long after its commit a listing, and a delisting, is in the DNS answer.
 
 Each is committed to SQLite, and the running server is asked over UDP without pause until it answers
