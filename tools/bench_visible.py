@@ -96,9 +96,8 @@ def measure(store: Store, apex: str, server: Listen) -> None:
         change(list_it, "listed", dns.rcode.NOERROR)
         change(delist_it, "delisted", dns.rcode.NXDOMAIN)
     for word, times in seen.items():
-        print(
-            f"commit to answer, {word:8}  median {statistics.median(times):6.1f} ms  most {max(times):6.1f} ms"
-        )
+        median, most = statistics.median(times), max(times)
+        print(f"commit to answer, {word:8} median {median:5.1f} ms, most {most:5.1f} ms")
 
 
 if __name__ == "__main__":
