@@ -179,4 +179,4 @@ class Worker:
 
     def _next_due(self) -> datetime | None:
         with self._tools.store.reading() as session:
-            return runs.next_due(session)
+            return runs.next_due(session, outbound=self._tools.settings.probe.enabled)

@@ -136,11 +136,16 @@ def claim(
     )
 
 
-def next_due(session: Session) -> datetime | None:
-    """Return when the next run is due, or the lease on it over; None where all are finished."""
+def next_due(session: Session, *, outbound: bool = True) -> datetime | None:
+    """Return when ``claim`` may next give out a run; None where no run that is there will be.
+
+    That is when a run is due, or the lease on it over; where no probe may go out (as in ``claim``)
+    only runs that something came back for count.
+    """
+    may_connect = outbound and switches.is_on(session, switches.PROBING)
     return session.execute(
         select(func.min(func.coalesce(ProbeRun.lease_until, ProbeRun.due_at))).where(
-            ProbeRun.finished_at.is_(None)
+            ProbeRun.finished_at.is_(None), true() if may_connect else ProbeRun.woken
         )
     ).scalar_one()
 

@@ -334,3 +334,15 @@ def dump(store: Store) -> list[object]:
             for table in ProbeRun.metadata.sorted_tables
             for row in session.execute(select(table).order_by(*table.primary_key.columns))
         ]
+
+
+def test_a_run_that_may_not_go_out_is_not_waited_for(opened: Store) -> None:
+    """While no probe may go out, only a run that something came back for makes a worker look again."""
+    steps.nominate(opened, steps.nominator(opened), steps.nomination(steps.RELAY))
+    with opened.reading() as session:
+        assert steps.NOW == runs.next_due(session)
+        assert None is runs.next_due(session, outbound=False)
+    with opened.writing() as session:
+        switches.turn(session, switches.PROBING, steps.act("complaints"), on=False)
+    with opened.reading() as session:
+        assert None is runs.next_due(session)
