@@ -197,6 +197,10 @@ def test_all_faults_are_told_together_with_their_places(tmp_path: Path) -> None:
             "rbl.toml: dns.access: has more than one rule for 10.0.0.0/8",
         ),
         (
+            '[dns]\ncookie_secrets = ["0123456789ABCDEF"]',
+            "rbl.toml: dns.cookie_secrets: String should match pattern '^[0-9a-f]{32}$'",
+        ),
+        (
             "[probe]\nenabled = true",
             "rbl.toml: probe: probing needs an identity: set ehlo_name, contact, source_address",
         ),
@@ -247,11 +251,17 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     """The text of the settings, as a log or a traceback would show it, has neither passwords nor keys."""
+    secret = "0123456789abcdef" * 2
     settings = read(
-        tmp_path, RBL_DATABASE__URL="postgresql://rbl:hush@db/rbl", RBL_CLIENT__API_KEY="rbl_hush"
+        tmp_path,
+        RBL_DATABASE__URL="postgresql://rbl:hush@db/rbl",
+        RBL_CLIENT__API_KEY="rbl_hush",
+        RBL_DNS__COOKIE_SECRETS=secret,
     )
+    shown = f"{settings!r} {settings} {settings.database} {settings.client!r} {settings.dns!r}"
 
-    assert "hush" not in f"{settings!r} {settings} {settings.database} {settings.client!r}"
+    assert (secret,) == settings.dns.cookie_secrets
+    assert [] == [word for word in ("hush", secret) if word in shown]
 
 
 def test_settings_do_not_change(tmp_path: Path) -> None:
