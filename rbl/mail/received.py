@@ -255,7 +255,7 @@ def _comment_end(field: str, start: int) -> int:
 
 def _word_end(field: str, start: int) -> int:
     """Return the offset behind the word at *start*, or -1 where a quote or a parenthesis is unbalanced."""
-    match = re.compile(r'(?:[^ \t();"]|"(?:[^"\\]|\\.)*+")++', re.DOTALL).match(field, start)
+    match = re.compile(r'(?:[^ \t();"]|"(?:[^"\\]|\\.)*")+', re.DOTALL).match(field, start)
     if match is None or field[match.end() : match.end() + 1] in ('"', ")"):
         return -1
     return match.end()

@@ -56,15 +56,15 @@ _RECIPIENT_FIELDS = frozenset(
 _FOR_CLAUSE = re.compile(r"(\bfor\s+<?)([^\s<>;()@]+)", re.IGNORECASE)
 
 _ATOM = r"[^\s<>()\[\],;:\"@＠]"
-_LOCAL_PART = re.compile(rf"(?:\"(?:[^\"\\\n]|\\.)*+\"|(?<!{_ATOM}){_ATOM}++)(?=[@＠])")
+_LOCAL_PART = re.compile(rf"(?:\"(?:[^\"\\\n]|\\.)*\"|(?<!{_ATOM}){_ATOM}++)(?=[@＠])")
 _ADDRESS = re.compile(rf"(?<!{_ATOM})({_ATOM}++)[@＠]({_ATOM}*+)")
 # The at sign as a URL writes it, where no scheme shows that this is one.
-_CODED_LOCAL_PART = re.compile(r"(?<![^\s<>()\"@=&?/])(?:[^\s<>()\"@=&?/%]|%(?!40))++(?=%40)")
+_CODED_LOCAL_PART = re.compile(r"(?<![^\s<>()\"@=&?/])(?:[^\s<>()\"@=&?/%]|%(?!40))+(?=%40)")
 _ENCODED_WORD = re.compile(
     r"=\?([^\s?*]{1,40})(?:\*[^\s?]*)?\?([bq])\?([^\s?]*)\?=(?:\s+(?==\?))?", re.IGNORECASE
 )
 _URL = re.compile(
-    r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,15}://|(?<![^\s<>(\"'=])(?=(?:[a-z0-9-]{1,63}\.){1,10}+[a-z]{2,24}/))"
+    r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,15}://|(?<![^\s<>(\"'=])(?=(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,24}/))"
     r"(?P<authority>[^\s<>\"/?#]*)(?P<path>[^\s<>\"?#]*)(?P<rest>[?#][^\s<>\"]*)?",
     re.IGNORECASE,
 )
