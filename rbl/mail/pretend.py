@@ -18,7 +18,7 @@ from rbl.config import Listen
 _TIMEOUT_SECONDS = 10
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class PretendRelay:
     """An open relay at *host*: takes mail from anybody for anybody and forwards it by *routes*.
 
@@ -74,7 +74,7 @@ class PretendRelay:
             self.refused.append(f"{recipient}: {getattr(fault, 'strerror', None) or fault}")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class PretendMx:
     """An ISP's mail server at *host* that asks a blocklist before it takes mail.
 
