@@ -13,6 +13,7 @@ import typer
 from rbl import __version__
 from rbl.cli import customers, demo, keys, nominate, probing, serve, settings, zone
 from rbl.errors import ConfigError, RblError
+from rbl.responder import compiled
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +33,7 @@ app.add_typer(probing.app, name="probing", help="The switch that stops all outbo
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 — Typer calls it so
     if wanted:
-        typer.echo(f"rbl {__version__}")
+        typer.echo(f"rbl {__version__}, DNS by the {compiled.describe()}")
         raise typer.Exit
 
 

@@ -34,6 +34,7 @@ _FLAGS: Mapping[str, tuple[str, bool | int]] = {
     "-A": ("minimal", False),
     "-C": ("decompress", False),
     "-h": ("help", True),
+    "--help": ("help", True),
 }
 _PATHS = {"-r": "root", "-w": "folder", "-p": "process_file"}
 
@@ -59,6 +60,7 @@ Usage: rbl rbldnsd options zone:type:file,file…
  -F facility       of syslog (daemon)
  -C                do not read compressed files
  -d                print all zones as a BIND file, and end
+ --metrics a:port  serve /metrics for Prometheus there; rbldnsd has no such option
 
 Types: ip4set ip4tset ip4trie ip6tset ip6trie dnset dnhash generic combined acl aclkey
 """
@@ -95,6 +97,7 @@ class CommandLine:
     hidden: int = 0
     dump: bool = False
     help: bool = False
+    metrics: Listen | None = None
     query_log: LogFile | None = None
     statistics: LogFile | None = None
     facility: str = "daemon"
@@ -107,7 +110,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         BadInput: an option is unknown, not supported, or its value wrong; the message names it.
     """
     try:
-        options, zones = getopt.gnu_getopt(list(arguments), _LETTERS)
+        options, zones = getopt.gnu_getopt(list(arguments), _LETTERS, ["help", "metrics="])
     except getopt.GetoptError as fault:
         raise BadInput(f"{fault.msg}; type rbl rbldnsd -h for help", code="bad-option") from None
     line = CommandLine(zones=tuple(zones))
@@ -179,6 +182,8 @@ def _take_value(line: CommandLine, letter: str, value: str) -> None:
             _take_ttl(line, value)
         case "-c":
             line.check_seconds = _seconds(value, "check interval (-c)")
+        case "--metrics":
+            line.metrics = _listen(value)
         case "-l":
             line.query_log = _log_file(value)
         case "-s":
@@ -213,6 +218,13 @@ def _seconds(text: str, what: str) -> int:
     if found is None:
         raise BadInput(f"invalid {what} value {text[:50]!a}", code="bad-option")
     return found
+
+
+def _listen(text: str) -> Listen:
+    try:
+        return parse_listen(text)
+    except ValueError as fault:
+        raise BadInput(f"--metrics: {fault}", code="bad-option") from None
 
 
 def _log_file(value: str) -> LogFile | None:

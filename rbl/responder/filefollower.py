@@ -79,6 +79,15 @@ class FileFollower:
         self._swap()
 
     @property
+    def zone_names(self) -> tuple[str, ...]:
+        """The zones, each once, as text."""
+        return tuple(dict.fromkeys(_shown(each.apex) for each in self._assignments if each.apex))
+
+    def by_zone(self) -> list[tuple[FileZone, list[Dataset]]]:
+        """Return each zone that is served, and what it is made of."""
+        return [(zone, loaded) for loaded, zone in self._zones.values()]
+
+    @property
     def specs(self) -> tuple[Spec, ...]:
         """The datasets, each once."""
         return tuple(dict.fromkeys(each.spec for each in self._assignments))

@@ -116,7 +116,7 @@ def answer(packet: bytes, client: Client, catalogue: FileCatalogue, style: Style
         if not packed[_TC_OCTET] & _TC or response.answer is None:
             break
         packed = wire.pack(query, smaller, client.transport, style.dns)
-    return Reply(packed, response.zone, response.outcome)
+    return Reply(packed, response.zone, response.outcome, response.key)
 
 
 def _respond(
@@ -176,7 +176,8 @@ def _asked(
         everything=everything is not None,
         nothing=any(rule.action is Treatment.EMPTY for rule in rules),
     )
-    return _answered(sections, question, everything, client.address, catalogue)
+    response = _answered(sections, question, everything, client.address, catalogue)
+    return replace(response, key=key.label.decode("ascii", "replace")) if keyed and key else response
 
 
 def _not_ready(served: ServedFileZone) -> Response:
