@@ -328,6 +328,8 @@ cdef class Worker:
             rbl_count(&desk.send_failures)
             return 0
         if len(reply) > 0:
+            if desk.used + len(reply) > ANSWERS_OCTETS:
+                self._send()
             memcpy(desk.answers + desk.used, <const char *>reply, len(reply))
             self._queue(at, len(reply))
         return 0

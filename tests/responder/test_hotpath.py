@@ -603,3 +603,25 @@ def test_more_listings_than_there_is_room_for() -> None:
 
     assert 0 < unplaced
     assert len(addresses) == len(hits) + unplaced
+
+
+def test_many_long_answers_at_once() -> None:
+    """What is handed up from one batch may be longer together than a batch of common answers."""
+    entered, let_go = threading.Event(), threading.Event()
+
+    def long(packet: bytes, client: Client) -> Reply:
+        entered.set()
+        let_go.wait(60)
+        return Reply(packet[:2] + bytes(8000), "", Outcome.CHAOS)
+
+    chaos = make_query("version.bind. CH TXT")[0][2:]
+    with running(threads=1, answerer=long) as server, asking(server.bound[0]) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        client.send(b"\0\0" + chaos)
+        assert entered.wait(60)
+        for number in range(1, 65):
+            client.send(struct.pack("!H", number) + chaos)
+        let_go.set()
+        identities = [struct.unpack_from("!H", client.recv(9000))[0] for _ in range(65)]
+
+    assert list(range(65)) == identities
