@@ -1,24 +1,21 @@
 """``rbl rbldnsd``: takes rbldnsd's place, with its command line and its data files.
 
-Reads and answers are elsewhere; here is the daemon around them: going into the background, the user and
-the folders it runs as and in, signals, and what it writes down. TERM and INT end it, HUP reads what
+Reads and answers are elsewhere; here is the daemon around them: its start, signals, and what it writes
+down; ``rbldnsdprocess`` says as whom and where it runs. TERM and INT end it, HUP reads what
 changed and opens the log anew, USR1 tells the numbers, USR2 tells and resets them.
 
-Log events: ``rbldnsd_started``, ``rbldnsd_stopped``, ``queries_counted``, ``log_unwritten``.
+Log events: ``rbldnsd_started``, ``rbldnsd_stopped``, ``metrics_listening``, ``queries_counted``,
+``log_unwritten``.
 """
 
-import grp
 import logging
 import os
-import pwd
 import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +23,7 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import logs, rbldnsdoptions
+from rbl.cli import logs, rbldnsdoptions, rbldnsdprocess
 from rbl.cli.rbldnsdoptions import CommandLine
 from rbl.config import Dns, Listen, Log
 from rbl.errors import BadInput, ConfigError, RblError
@@ -38,7 +35,8 @@ if TYPE_CHECKING:
     from rbl.responder.client import Client
     from rbl.responder.filefollower import Assignment, FileFollower
 
-_USERS = ("rbldns", "nobody")  # who it runs as where root starts it and says nothing
+# Typer hands its arguments over as they are: rbldnsdoptions takes them apart.
+UNPARSED = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False}
 _LARGEST_REPLY = 2048  # octets over UDP, as rbldnsd
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *_STOPS)
@@ -71,18 +69,18 @@ def _dump(line: CommandLine, assignments: "tuple[Assignment, ...]") -> None:
     Raises:
         BadInput: a dataset cannot be loaded.
     """
-    from rbl.zone.rbldnsd import dump  # noqa: PLC0415 — see rbl.cli
-
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
+    from rbl.zone.rbldnsd import dump  # noqa: PLC0415 — see rbl.cli
+
     follower = _follower(line, assignments, CollectorRegistry())
-    _enter_folders(line)
+    rbldnsdprocess.enter_folders(line.root, line.folder)
     if not follower.follow():
         raise BadInput("zone loading errors, aborting: " + "; ".join(follower.failed), code="not-loaded")
     out = sys.stdout.buffer
     out.write(f"; zone dump made by rbl {__version__} at {time.asctime()}\n".encode())
     for zone, datasets in follower.by_zone():
-        out.writelines(dump.lines(zone, datasets))
+        out.writelines(dump.lines(zone, datasets, time.time()))
 
 
 def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> None:
@@ -103,8 +101,7 @@ def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> 
     def started() -> None:
         os.write(writing, b"\0")
         os.close(writing)
-        os.setsid()
-        _leave_terminal(line)
+        rbldnsdprocess.leave_terminal(keep_output=line.query_log is not None and line.query_log.path == "-")
 
     status = 1
     try:
@@ -117,13 +114,6 @@ def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> 
     finally:
         logging.shutdown()
         os._exit(status)  # the rest of the program is the other process's
-
-
-def _leave_terminal(line: CommandLine) -> None:
-    with Path(os.devnull).open("r+b") as nowhere:
-        keeps_output = line.query_log is not None and line.query_log.path == "-"
-        for descriptor in (0, 2) if keeps_output else (0, 1, 2):
-            os.dup2(nowhere.fileno(), descriptor)
 
 
 class Daemon:
@@ -141,7 +131,9 @@ class Daemon:
         self._registry = CollectorRegistry()
         self._follower = _follower(line, assignments, self._registry)
         self._zones = self._follower.zone_names
-        self._statistics = Statistics(self._zones, relative=line.statistics is not None and line.statistics.plus)
+        self._statistics = Statistics(
+            self._zones, relative=line.statistics is not None and line.statistics.plus
+        )
         self._query_log = QueryLog(line.query_log)
         version = f"rbldnsd (rbl {__version__})" if line.hidden == 0 else "rbldnsd"
         dns = Dns(version="" if line.hidden > 1 else version, max_udp_octets=_LARGEST_REPLY)
@@ -149,9 +141,7 @@ class Daemon:
         self._answer = filezones.answer
         self._open = threading.Event()
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._server = Server(
-            rbldnsdoptions.listening(line), self._answered, Counters(self._registry)
-        )
+        self._server = Server(rbldnsdoptions.listening(line), self._answered, Counters(self._registry))
 
     def run(self, started: Callable[[], None]) -> None:
         """Run until TERM or INT; *started* is called once queries are answered.
@@ -164,16 +154,16 @@ class Daemon:
             signal.signal(number, lambda number, _: self._signals.put(number))
         line = self._line
         if not line.foreground:
-            _log_to_syslog(line.facility)
-        user = _user(line.user)
+            rbldnsdprocess.log_to_syslog(line.facility)
+        user = rbldnsdprocess.user(line.user)
         if line.metrics is not None:
             _serve_metrics(line.metrics, self._registry)
         self._server.start()  # as root; what is asked waits until the files are read
         try:
             if line.process_file is not None:
-                _write_process_file(line.process_file)
-            _enter_folders(line)
-            _become(user)
+                rbldnsdprocess.write_process_file(line.process_file)
+            rbldnsdprocess.enter_folders(line.root, line.folder)
+            rbldnsdprocess.become(user)
             if line.quick:
                 self._start(started)
                 self._follower.follow()
@@ -257,7 +247,8 @@ class Daemon:
         try:
             self._query_log.reopen()
         except OSError as fault:
-            _log.warning("log_unwritten", file=self._line.query_log, why=str(fault))
+            file = self._line.query_log.path if self._line.query_log else ""
+            _log.warning("log_unwritten", file=file, why=str(fault))
 
 
 def _follower(
@@ -286,83 +277,7 @@ def _serve_metrics(at: Listen, registry: "CollectorRegistry") -> None:
     from prometheus_client import start_http_server  # noqa: PLC0415 — see rbl.cli
 
     try:
-        start_http_server(at.port, at.host, registry)
+        server, _ = start_http_server(at.port, at.host, registry)
     except OSError as fault:
         raise ConfigError([f"--metrics: cannot listen on {at}: {fault.strerror}"]) from None
-
-
-def _user(text: str | None) -> tuple[int, int] | None:
-    """Return the user and group that ``-u`` names, or None to stay who we are.
-
-    Raises:
-        ConfigError: there is no such user or group, or it is root.
-    """
-    if text is None and os.getuid():
-        return None
-    names = [text] if text is not None else [name for name in _USERS if _known_user(name)]
-    if not names:
-        raise ConfigError([f"unknown user {_USERS[0]}: specify one with -u"])
-    name, colon, group = names[0].partition(":")
-    try:
-        if name.isdigit():
-            uid = gid = int(name)
-        else:
-            entry = pwd.getpwnam(name)
-            uid, gid = entry.pw_uid, entry.pw_gid
-        if colon:
-            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
-    except KeyError as fault:
-        raise ConfigError([f"-u {names[0]}: {fault.args[0]}"]) from None
-    if not uid:
-        raise ConfigError(["daemon should not run as root, specify -u option"])
-    return uid, gid
-
-
-def _known_user(name: str) -> bool:
-    with suppress(KeyError):
-        return bool(pwd.getpwnam(name))
-    return False
-
-
-def _become(user: tuple[int, int] | None) -> None:
-    if user is None:
-        return
-    uid, gid = user
-    try:
-        os.setgroups([gid])
-        os.setgid(gid)
-        os.setuid(uid)
-    except OSError as fault:
-        raise ConfigError([f"unable to setuid({uid}:{gid}): {fault.strerror}"]) from None
-
-
-def _enter_folders(line: CommandLine) -> None:
-    """Change to the folder with the files, in the tree that is to be the only one.
-
-    Raises:
-        ConfigError: there is no such folder, or it may not be entered.
-    """
-    try:
-        if line.root is not None:
-            os.chdir(line.root)
-            os.chroot(line.root)
-        os.chdir(line.folder)
-    except OSError as fault:
-        raise ConfigError([f"unable to enter {fault.filename}: {fault.strerror}"]) from None
-
-
-def _write_process_file(path: Path) -> None:
-    try:
-        path.write_text(f"{os.getpid()}\n", encoding="ascii")
-    except OSError as fault:
-        raise ConfigError([f"unable to write pidfile {path}: {fault.strerror}"]) from None
-
-
-def _log_to_syslog(facility: str) -> None:
-    """Send log lines to the system's log too, where there is one: the terminal will be gone."""
-    root = logging.getLogger()
-    with suppress(OSError):
-        handler = SysLogHandler("/dev/log", SysLogHandler.facility_names[facility])
-        handler.ident = "rbldnsd: "
-        handler.setFormatter(root.handlers[0].formatter)
-        root.addHandler(handler)
+    _log.info("metrics_listening", address=str(Listen(at.host, server.server_port)))

@@ -9,6 +9,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TextIO
@@ -93,23 +94,20 @@ class QueryLog:
             self._close()
 
     def _attempt(self, file: TextIO, text: str) -> None:
-        try:
+        with suppress(OSError):
             file.write(text)
             if self._log is not None and self._log.plus:
                 file.flush()
-        except OSError:
-            pass
 
     def _close(self) -> None:
         file, self._file = self._file, None
         if file is None:
             return
-        try:
-            file.flush()
-            if file is not sys.stdout:
+        with suppress(OSError):
+            if file is sys.stdout:
+                file.flush()
+            else:
                 file.close()
-        except OSError:
-            pass
 
 
 @dataclass(slots=True)

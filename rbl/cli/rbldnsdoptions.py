@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rbl.config import Listen
+from rbl.config import Listen, parse_listen
 from rbl.errors import BadInput, ConfigError
 from rbl.zone.rbldnsd.values import parse_seconds
 
@@ -117,7 +117,9 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     for letter, value in options:
         if letter in _UNSUPPORTED:
             raise BadInput(f"option {letter} is not supported: {_UNSUPPORTED[letter]}", code="bad-option")
-        if not _take_flag(line, letter):
+        if letter in _PATHS:
+            setattr(line, _PATHS[letter], Path(value))
+        elif not _take_flag(line, letter):
             _take_value(line, letter, value)
     if line.help:
         return line
@@ -166,12 +168,13 @@ def _take_flag(line: CommandLine, letter: str) -> bool:
 
 
 def _take_value(line: CommandLine, letter: str, value: str) -> None:
-    if letter in _PATHS:
-        setattr(line, _PATHS[letter], Path(value))
-        return
     match letter:
         case "-u":
             line.user = value
+        case "-l":
+            line.query_log = _log_file(value)
+        case "-s":
+            line.statistics = _log_file(value)
         case "-b":
             line.addresses.append(value)
             if len(line.addresses) > _MOST_ADDRESSES:
@@ -184,10 +187,6 @@ def _take_value(line: CommandLine, letter: str, value: str) -> None:
             line.check_seconds = _seconds(value, "check interval (-c)")
         case "--metrics":
             line.metrics = _listen(value)
-        case "-l":
-            line.query_log = _log_file(value)
-        case "-s":
-            line.statistics = _log_file(value)
         case _:
             if value not in FACILITIES:
                 raise BadInput(f"log facility {value[:40]!a} is not valid", code="bad-option")

@@ -64,11 +64,8 @@ class FileCatalogue:
 
     def find(self, qname: Name) -> ServedFileZone | None:
         """Return the deepest zone that lower-case *qname* is in, or None."""
-        for at in range(len(qname) + 1):
-            found = self.zones.get(qname[at:])
-            if found is not None:
-                return found
-        return None
+        apexes = (qname[at:] for at in range(len(qname) + 1))
+        return next((self.zones[apex] for apex in apexes if apex in self.zones), None)
 
     def has_zone_below(self, qname: Name) -> bool:
         """Whether a zone lies below *qname*, which exists for that alone (RFC 8020)."""
