@@ -24,7 +24,7 @@ def _lines(file: Path, content: bytes, options: Options | None = None) -> tuple[
         (b"a\0b\n", [b"a"], []),  # as C reads it
         (b"x" * (LONGEST_LINE + 5) + b"\ny\n", [b"x" * LONGEST_LINE, b"y"], ["long line (truncated)"]),
         (b"x" * (3 << 20) + b"\ny\n", [b"x" * LONGEST_LINE, b"y"], ["long line (truncated)"]),
-        (gzip.compress(b"a\nb\n"), [b"a", b"b"], []),
+        (gzip.compress(b"a\nb\n", mtime=0), [b"a", b"b"], []),
         (b"", [], []),
     ],
     ids=["blanks", "no-end", "zero", "long", "longer-than-a-piece", "gzip", "empty"],
@@ -40,8 +40,8 @@ def test_lines(tmp_path: Path, content: bytes, expected: list[bytes], reasons: l
     ("content", "decompress", "why"),
     [
         (None, True, "unable to open file: No such file"),
-        (gzip.compress(b"a\n"), False, "decompression disabled"),
-        (gzip.compress(b"a\n" * 9)[:-9], True, "error reading file"),
+        (gzip.compress(b"a\n", mtime=0), False, "decompression disabled"),
+        (gzip.compress(b"a\n" * 9, mtime=0)[:-9], True, "error reading file"),
     ],
 )
 def test_an_unreadable_file(tmp_path: Path, content: bytes | None, *, decompress: bool, why: str) -> None:
