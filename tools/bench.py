@@ -1,7 +1,9 @@
 # ruff: noqa: INP001  # a program, not a package
 """Measures what is promised about speed, beside rbldnsd, NSD, Knot and a server that does nothing.
 
-Usage: python tools/bench.py [--rounds N] [--seconds N] [entries ...]     1,000 and 1 million by default
+Usage: python tools/bench.py [--rounds N] [--seconds N] [--page] [entries ...]
+
+By default with 1,000 entries and 1 million.
 
 Prints the figures and writes docs/benchmarks.md with its plot; sizes that are not measured keep there
 what they had before. Needs the packages of tools/bench_packages.txt (`make bench` fetches them; what is
@@ -55,10 +57,11 @@ def main() -> None:
     words.add_argument("sizes", nargs="*", type=int, metavar="entries", help="sizes of the list")
     words.add_argument("--rounds", type=int, default=5, help="how often each server is asked")
     words.add_argument("--seconds", type=float, default=1.0, help="how long each time")
+    words.add_argument("--page", action="store_true", help="measure nothing, write the page again")
     given = words.parse_args()
     if not compiled.is_built():
         sys.exit(f"nothing to measure: {compiled.describe()}")
-    for size in given.sizes or _SIZES:
+    for size in () if given.page else given.sizes or _SIZES:
         with tempfile.TemporaryDirectory(prefix="rbl-bench-") as folder:
             Path(folder).chmod(0o755)  # rbldnsd gives up being root before it reads
             sized = _Bench(Path(folder), size, given.rounds, given.seconds).measure()
