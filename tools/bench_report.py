@@ -22,7 +22,7 @@ _PAGE = ROOT / "docs" / "benchmarks.md"
 _PLOT = ROOT / "docs" / "benchmarks.svg"
 _MIB = 2**20
 # Of the plot, in its own units.
-_WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _HEAD = 720, 150, 70, 16, 6, 34
+_WIDTH, _LEFT, _RIGHT, _BAR, _GAP, _HEAD = 720, 150, 140, 16, 6, 34
 _OURS, _THEIRS, _NOTHING = "#1f6f8b", "#b0855b", "#999999"
 
 
@@ -166,7 +166,8 @@ def plot(everything: Sequence[Sized]) -> Iterator[str]:
             middle = top + _BAR - 4
             yield f'<text x="{_LEFT - 8}" y="{middle}" text-anchor="end">{row.name}</text>'
             yield f'<rect x="{_LEFT}" y="{top}" width="{length:.1f}" height="{_BAR}" fill="{colour}"/>'
-            yield f'<text x="{_LEFT + length + 6:.1f}" y="{middle}">{row.cost_us:.2f}</text>'
+            theirs = "" if row.dnsperf_cost_us is None else f" (dnsperf: {row.dnsperf_cost_us:.2f})"
+            yield f'<text x="{_LEFT + length + 6:.1f}" y="{middle}">{row.cost_us:.2f}{theirs}</text>'
             top += _BAR + _GAP
     yield "</svg>"
 
@@ -241,7 +242,7 @@ disturbs one disturbs each alike; *of ours* is the median of the rounds' ratios 
 - The two generators do not agree on how far apart the servers are: ours sends in batches (`sendmmsg`),
   which may suit a server that reads in batches, as rbl does; dnsperf is no part of this project. Of two
   leads believe the smaller. *of ours* for dnsperf is the ratio of the two medians shown.
-- One process or thread for each server but *all cores*. rbl answers cookies and NSD is told to; rbldnsd
+- One process or thread for each server but *all cores*. rbl and NSD answer cookies; rbldnsd
   knows none. Knot is measured without: its module answers BADCOOKIE to a client's first cookie, and so
   part of the queries would not be looked up. No rate limit applies.
 - Memory: RSS, for NSD's several processes PSS, once the list is there. Load: from the start of the process
