@@ -42,8 +42,12 @@ check-repository: set-up-tests
 fuzz: set-up-tests ## hold the compiled DNS path to the other one over a million spoiled queries, with sanitizers
 	@$(BIN)/python tools/fuzz.py $(PACKETS)
 
-bench: set-up-tests ## measure what is promised about speed, and print it
-	@for bench in tools/bench_*.py; do echo "$$bench"; $(BIN)/python "$$bench" || exit 1; done
+# SIZES='10000000' measures a list of so many entries: it needs 20 GiB of memory and half an hour.
+bench: set-up-tests ## measure rbl beside rbldnsd, NSD and Knot, and write docs/benchmarks.md
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		sh tests/e2e/packages.sh .make/bench tools/bench_packages.txt >&2; \
+	else echo "bench: not root, or no apt-get: what is not in .make/bench is left out" >&2; fi
+	@$(BIN)/python tools/bench.py $(SIZES)
 
 clean: ## remove what these verbs made; the data in var/ stays
 	rm -f rbl/responder/*.so

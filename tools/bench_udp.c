@@ -1,11 +1,11 @@
 /* The two ends of a measurement over UDP: what asks as fast as it is answered, and the least that a
- * server can do. Built and run by bench_hotpath.py.
+ * server can do. Built and run by bench.py.
  *
- *     bench_udp ask PORT SECONDS WINDOW < packets     each packet after its length in two octets
- *     bench_udp echo PORT                             sends each packet back as it came, with QR set
+ *     bench_udp ask PORT SECONDS WINDOW PATIENCE < packets     each packet after its length in two octets
+ *     bench_udp echo PORT                                      sends each packet back as it came, with QR set
  *
- * ask keeps WINDOW queries under way; what is not answered within a tenth of a second is given up. It
- * prints how many it sent, and how many were answered. */
+ * ask keeps WINDOW queries under way; what is not answered within PATIENCE milliseconds is given up. It
+ * prints how many it sent, how many were answered, and how many were given up. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -71,7 +71,7 @@ static int echo(int port) {
     }
 }
 
-static int ask(int port, double duration, int window) {
+static int ask(int port, double duration, int window, int patience_ms) {
     static uint8_t *packets[1 << 20];
     static uint16_t lengths[1 << 20];
     int count = 0, next = 0;
@@ -83,7 +83,7 @@ static int ask(int port, double duration, int window) {
     int descriptors[SOCKETS], under_way[SOCKETS] = {0};
     struct sockaddr_in address = local(port);
     for (int at = 0; at < SOCKETS; at++) {
-        struct timeval patience = {.tv_usec = 100000};
+        struct timeval patience = {patience_ms / 1000, patience_ms % 1000 * 1000};
         descriptors[at] = open_socket();
         setsockopt(descriptors[at], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         if (connect(descriptors[at], (struct sockaddr *)&address, sizeof address)) return perror("connect"), 1;
@@ -115,6 +115,7 @@ static int ask(int port, double duration, int window) {
 
 int main(int count, char **words) {
     if (count == 3 && !strcmp(words[1], "echo")) return echo(atoi(words[2]));
-    if (count == 5 && !strcmp(words[1], "ask")) return ask(atoi(words[2]), atof(words[3]), atoi(words[4]));
-    return fprintf(stderr, "bench_udp ask PORT SECONDS WINDOW | bench_udp echo PORT\n"), 2;
+    if (count == 6 && !strcmp(words[1], "ask"))
+        return ask(atoi(words[2]), atof(words[3]), atoi(words[4]), atoi(words[5]));
+    return fprintf(stderr, "bench_udp ask PORT SECONDS WINDOW PATIENCE | bench_udp echo PORT\n"), 2;
 }

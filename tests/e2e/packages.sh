@@ -1,26 +1,27 @@
 #!/bin/sh
-# Fetch what the end-to-end tests need: sh tests/e2e/packages.sh [folder]
+# Fetch what the end-to-end tests need: sh tests/e2e/packages.sh [folder [list]]
 #
-# Reads packages.txt. Tools are installed; servers are unpacked into folder/<package> (by default
-# .make/e2e), together with those of their libraries that this machine lacks. Done once: what is there
-# already is left alone. Debian and its relatives, as root. Starts no service.
+# Reads packages.txt, or another list in its form. Tools are installed; servers are unpacked into
+# folder/<package> (by default .make/e2e), together with those of their libraries that this machine lacks.
+# Done once: what is there already is left alone. Debian and its relatives, as root. Starts no service.
 set -eu
 
 here=$(dirname "$0")
 target=${1:-$here/../../.make/e2e}
+list=${2:-$here/packages.txt}
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
 
 command -v apt-get >/dev/null || { echo "packages.sh: needs apt-get (Debian and relatives)" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "packages.sh: needs root" >&2; exit 1; }
 
-packages() { sed -n "s/^$1 *\([a-z0-9.+-]*\).*/\1/p" "$here/packages.txt"; }
+packages() { sed -n "s/^$1 *\([a-z0-9.+-]*\).*/\1/p" "$list"; }
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-# Quiet, never asks, and does not mind that the folder is not the _apt user's.
+# Quiet, never asks, does not mind that the folder is not the _apt user's, and waits for another apt-get.
 apt() {
     DEBIAN_FRONTEND=noninteractive apt-get --quiet --quiet --yes --no-install-recommends \
-        -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
+        -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
 }
 
 missing_tools=

@@ -1,0 +1,353 @@
+# ruff: noqa: INP001  # part of a program, not a package
+"""The servers that `make bench` measures: how each is started, told of a change, and stopped.
+
+Each runs in the foreground on a loopback port of its own and in a session of its own, which is how its
+processes are found. RRL is off. Cookies are answered by rbl and NSD; see Knot for why not there.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bench_list
+from bench_list import APEX
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ROOT / ".make" / "bench"  # unpacked there by tests/e2e/packages.sh
+ZONE_FILE = ROOT / "zones" / "relays.example.toml"
+COOKIE_SECRET = "000102030405060708090a0b0c0d0e0f"  # noqa: S105  # protects nothing here
+_TICKS = os.sysconf("SC_CLK_TCK")
+_START_SECONDS = 1800  # NSD and Knot read ten million names in minutes
+_STOP_SECONDS = 120
+_LOOK_AGAIN_SECONDS = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a server is started with. *database* is a URL; *files* are the lists in every form."""
+
+    folder: Path
+    port: int
+    tool: Path  # bench_udp.c, compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of server. *answers*: from the list, and not like an echo."""
+
+    name: str
+    all_cores: bool = False
+    answers: bool = True
+
+    def command(self, setting: Setting) -> list[str]:
+        """Write what it reads beside the list, and return its command line."""
+        raise NotImplementedError
+
+    def environment(self, setting: Setting) -> dict[str, str]:  # noqa: ARG002  # most need nothing
+        """Return what its environment has beyond this one's."""
+        return {}
+
+    def change(self, running: "Running", address: str) -> None:
+        """Have it list *address*, and return as soon as it has been told."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Floor(Kind):
+    """The least that a server can do: it sends back what it gets."""
+
+    answers: bool = False
+
+    def command(self, setting: Setting) -> list[str]:
+        """Return its command line."""
+        return [str(setting.tool), "echo", str(setting.port)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rbl(Kind):
+    """`rbl serve --only dns`, from a database; changes are committed there by the caller."""
+
+    path: str = "compiled"
+    threads: int = 1
+
+    def command(self, setting: Setting) -> list[str]:  # noqa: ARG002  # as the others
+        """Write its configuration where it has one, and return its command line."""
+        return [sys.executable, "-m", "rbl", "serve", "--only", "dns"]
+
+    def environment(self, setting: Setting) -> dict[str, str]:
+        """Return what its environment has beyond this one's."""
+        return {
+            "RBL_DATABASE__URL": database_url(setting.folder),
+            "RBL_DATA_DIR": str(self.data_folder(setting.folder)),
+            "RBL_ZONES": str(ZONE_FILE),
+            "RBL_DNS__LISTEN": f"127.0.0.1:{setting.port}",
+            "RBL_DNS__PATH": self.path,
+            "RBL_DNS__THREADS": str(self.threads),
+            "RBL_DNS__MAX_CHANGE_SHARE": "1",
+            "RBL_DNS__COOKIE_SECRETS": COOKIE_SECRET,
+        }
+
+    def data_folder(self, folder: Path) -> Path:
+        """Return where its index lies on disk."""
+        return folder / f"data-{self.path}-{self.threads}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rbldnsd(Kind):
+    """rbldnsd, which reads its file again when told to."""
+
+    name: str = "rbldnsd"
+
+    def command(self, setting: Setting) -> list[str]:
+        """Write its configuration where it has one, and return its command line."""
+        folder = setting.folder
+        who = [] if os.geteuid() else ["-u", "nobody"]  # it will not run as root
+        lists = [f"{APEX}:ip4set:{folder}/rbldnsd4", f"{APEX}:ip6trie:{folder}/rbldnsd6"]
+        return [_program(self.name), "-n", "-c", "0", "-b", f"127.0.0.1/{setting.port}", *who, *lists]
+
+    def environment(self, setting: Setting) -> dict[str, str]:  # noqa: ARG002  # as the others
+        """Return what its environment has beyond this one's."""
+        return _libraries(self.name)
+
+    def change(self, running: "Running", address: str) -> None:
+        """Have it list *address*."""
+        _append(running.setting.folder / "rbldnsd4", f"{address}\n")
+        running.process.send_signal(signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Nsd(Kind):
+    """NSD with one server process, which reads its master file again when told to."""
+
+    name: str = "NSD"
+
+    def command(self, setting: Setting) -> list[str]:
+        """Write its configuration where it has one, and return its command line."""
+        folder = setting.folder
+        lines = [
+            *("server:", " server-count: 1", f" ip-address: 127.0.0.1@{setting.port}", ' username: ""'),
+            *(' chroot: ""', f' zonesdir: "{folder}"', ' database: ""', f' pidfile: "{folder}/nsd.pid"'),
+            *(f' xfrdfile: "{folder}/nsd.xfrd"', f' xfrdir: "{folder}"'),
+            *(f' zonelistfile: "{folder}/nsd.zones"', " receive-buffer-size: 4194304"),
+            *(" rrl-ratelimit: 0", " rrl-whitelist-ratelimit: 0", " answer-cookie: yes"),
+            *(f' cookie-secret: "{COOKIE_SECRET}"', "remote-control:", " control-enable: no"),
+            *("zone:", f' name: "{APEX}"', f' zonefile: "{folder}/nsd.zone"', ""),
+        ]
+        configuration = folder / "nsd.conf"
+        configuration.write_text("\n".join(lines), encoding="ascii")
+        return [_program("nsd"), "-d", "-c", str(configuration)]
+
+    def environment(self, setting: Setting) -> dict[str, str]:  # noqa: ARG002  # as the others
+        """Return what its environment has beyond this one's."""
+        return _libraries("nsd")
+
+    def change(self, running: "Running", address: str) -> None:
+        """Have it list *address*."""
+        _append(running.setting.folder / "nsd.zone", bench_list.master_lines(address))
+        running.process.send_signal(signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Knot(Kind):
+    """Knot DNS with one UDP worker; its control tool changes the zone in memory."""
+
+    name: str = "Knot"
+
+    def command(self, setting: Setting) -> list[str]:
+        """Write its configuration where it has one, and return its command line."""
+        folder = setting.folder
+        lines = [
+            *("server:", f'  listen: "127.0.0.1@{setting.port}"', f'  rundir: "{folder}/knot"'),
+            *("  udp-workers: 1", "  tcp-workers: 1", "  background-workers: 1"),
+            *("database:", f'  storage: "{folder}/knot"', "log:", "  - target: stderr", "    any: warning"),
+            # No mod-cookies: it answers BADCOOKIE to a client's first cookie and looks nothing up.
+            *("template:", "  - id: default", "    semantic-checks: off"),
+            *("    zonefile-load: whole", "    zonefile-sync: -1", "    journal-content: none"),
+            *("zone:", f'  - domain: "{APEX}"', f'    file: "{folder}/knot.zone"', ""),
+        ]
+        (folder / "knot").mkdir(exist_ok=True)
+        configuration = folder / "knot.conf"
+        configuration.write_text("\n".join(lines), encoding="ascii")
+        return [_program("knot", "knotd"), "-c", str(configuration)]
+
+    def environment(self, setting: Setting) -> dict[str, str]:  # noqa: ARG002  # as the others
+        """Return what its environment has beyond this one's."""
+        return _libraries("knot")
+
+    def change(self, running: "Running", address: str) -> None:
+        """Have it list *address*."""
+        owner = ".".join(reversed(address.split(".")))
+        acts = (
+            ["zone-begin", APEX],
+            ["zone-set", APEX, owner, "300", "A", "127.0.0.2"],
+            ["zone-commit", APEX],
+        )
+        control = [_program("knot", "knotc"), "-s", f"{running.setting.folder}/knot/knot.sock", "-t", "600"]
+        for act in acts:
+            environment = {**os.environ, **_libraries("knot")}
+            done = subprocess.run(  # noqa: S603  # a program of this list
+                [*control, *act], env=environment, capture_output=True, check=False, text=True
+            )
+            if done.returncode:
+                sys.exit(f"knotc {' '.join(act)}: {done.stdout}{done.stderr}")
+
+
+@dataclass(slots=True)
+class Running:
+    """A server that answers. Memory as it was once it did."""
+
+    kind: Kind
+    setting: Setting
+    process: subprocess.Popen[bytes]
+    log: Path
+    load_seconds: float = 0.0
+    memory_octets: int = 0
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.port = self.setting.port
+
+    def processes(self) -> list[Path]:
+        """Return the /proc folders of its session: NSD has several, and new ones after a reload."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            fields = _stat(folder)
+            if fields and int(fields[3]) == self.process.pid:
+                found.append(folder)
+        return found
+
+    def cpu_seconds(self) -> float:
+        """Return the user and system time that its processes have had."""
+        each = [_stat(folder) for folder in self.processes()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in each if fields) / _TICKS
+
+    def resident_octets(self) -> int:
+        """Return the memory it has; what several of its processes share is counted once (PSS)."""
+        folders = self.processes()
+        word = "Rss:" if len(folders) == 1 else "Pss:"
+        total = 0
+        for folder in folders:
+            for line in (folder / "smaps_rollup").read_text(encoding="ascii").splitlines():
+                if line.startswith(word):
+                    total += int(line.split()[1]) * 1024
+        return total
+
+    def has_room_to_reload(self) -> bool:
+        """Whether the machine can hold what it holds once more, and half of that to spare."""
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        return self.memory_octets * 3 // 2 < free
+
+    def until_listed(self, address: str, patience_seconds: float) -> float | None:
+        """Ask until *address* is listed, and return after how many seconds; None when it never was."""
+        query = bench_list.query_for(address)
+        started = time.perf_counter()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.settimeout(0.2)
+            asking.connect(("127.0.0.1", self.port))
+            while time.perf_counter() - started < patience_seconds and self.process.poll() is None:
+                time.sleep(_LOOK_AGAIN_SECONDS)
+                try:
+                    asking.send(query)
+                    packet = asking.recv(4096)
+                except OSError:  # nobody is at the port yet, or he is busy
+                    continue
+                if packet[2] & 0x80 and (not self.kind.answers or (packet[3] & 15, packet[7]) == (0, 1)):
+                    return time.perf_counter() - started
+        return None
+
+
+def available() -> dict[str, str]:
+    """Return the version of each package that was unpacked."""
+    versions = {}
+    for folder in sorted(mark.parent for mark in PACKAGES.glob("*/.complete")):
+        command = ["apt-cache", "policy", folder.name]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        versions[folder.name] = next(line.split()[1] for line in told.splitlines() if "Candidate:" in line)
+    return versions
+
+
+def database_url(folder: Path) -> str:
+    """Return the URL of the database in *folder*."""
+    return f"sqlite:///{folder}/rbl.db"
+
+
+@contextmanager
+def started(kind: Kind, folder: Path, tool: Path, listed: str, cores: Sequence[int]) -> Iterator[Running]:
+    """Run a server on *cores*, and yield it once it answers that *listed* is listed."""
+    setting = Setting(folder, _free_port(), tool)
+    log = folder / f"{kind.name.replace(' ', '-').replace('/', '-')}.log"
+    command = ["taskset", "-c", ",".join(map(str, cores)), *kind.command(setting)]
+    environment = {**os.environ, **kind.environment(setting)}
+    with log.open("wb") as out:
+        began = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603  # a program of this list
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    # If memory runs short, a list that is only measured goes first, and no one else's work.
+    Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000", encoding="ascii")
+    running = Running(kind, setting, process, log)
+    try:
+        if running.until_listed(listed, _START_SECONDS) is None:
+            sys.exit(f"{kind.name} does not answer:\n{log.read_text(errors='replace')[-2000:]}")
+        running.load_seconds = time.perf_counter() - began
+        running.memory_octets = running.resident_octets()
+        yield running
+    finally:
+        _stop(running)
+
+
+def _stop(running: Running) -> None:
+    """End the server's own session and no other process."""
+    running.process.terminate()
+    try:
+        running.process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+        running.process.wait()
+    for folder in running.processes():
+        os.kill(int(folder.name), signal.SIGKILL)
+
+
+def _program(package: str, name: str = "") -> str:
+    name = name or package
+    for folder in ("usr/sbin", "usr/bin"):
+        if (PACKAGES / package / folder / name).exists():
+            return str(PACKAGES / package / folder / name)
+    return name
+
+
+def _libraries(package: str) -> dict[str, str]:
+    """Return where the libraries of an unpacked package are."""
+    return {"LD_LIBRARY_PATH": ":".join(map(str, (PACKAGES / package).glob("usr/lib/*-linux-*")))}
+
+
+def _append(path: Path, lines: str) -> None:
+    with path.open("a", encoding="ascii") as file:
+        file.write(lines)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _stat(folder: Path) -> list[str]:
+    """Return the fields of a process's stat behind its name; none where it is gone."""
+    try:
+        return (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
