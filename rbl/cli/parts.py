@@ -9,9 +9,10 @@ import os
 import socket
 import tempfile
 import time
+from collections import ChainMap
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class Built:
     policies: Mapping[str, ZonePolicy]  # by apex, the first is the default list
     registry: CollectorRegistry
     catalogue: Catalogue
+    followers: list[Follower] = field(default_factory=list)  # those that run, of this process
 
 
 def build(settings: Settings, store: Store) -> Built:
@@ -134,6 +136,7 @@ async def dns(built: Built) -> AsyncIterator[str]:
     server = Server(settings.dns.listen, respond, counters, hot=hot)
     async with keyusage.kept(built.store, usage):
         follower.start()
+        built.followers.append(follower)
         try:
             server.start()
             yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
@@ -262,7 +265,8 @@ def web_parts(built: Built) -> WebParts:
         published=redact.published,
         advice=advice.advice,
         form_title=plan.title,
-        ready=lambda: {"dns": built.catalogue.ready()},
+        ready=lambda: {"dns": built.catalogue.ready()} if built.followers else {},
+        lists=lambda: ChainMap(*(follower.standings() for follower in built.followers)),
         now=now,
         registry=built.registry,
     )

@@ -109,15 +109,19 @@ def test_evidence_of_a_test_network(building: Building) -> None:
         inside.read_evidence(spam("127.0.0.66"), NOMINATOR, now())
 
 
-def test_web_knows_whether_dns_is_ready(building: Building) -> None:
-    """The web part is told whether DNS has an index to answer from."""
-    assert {"dns": False} == parts.web_parts(building()).ready()
+def test_web_alone_says_nothing_of_dns(building: Building) -> None:
+    """A process that answers no DNS is ready without it."""
+    alone = parts.web_parts(building())
+
+    assert ({}, {}) == (alone.ready(), dict(alone.lists()))
 
 
 def test_dns_says_ready_with_its_first_index(building: Building) -> None:
     """After the wait DNS has an index, made from the journal."""
     built = building(dns={"listen": ["127.0.0.1:0"]})
     prepare(built.store, built.zones)
+
+    web = parts.web_parts(built)
 
     async def tell() -> bool:
         async with parts.dns(built) as place:
@@ -126,4 +130,7 @@ def test_dns_says_ready_with_its_first_index(building: Building) -> None:
             return built.catalogue.ready()
 
     assert asyncio.run(tell())
+    standing = web.lists()["relays.example"]
+    assert {"dns": True} == web.ready()
+    assert (standing.newest, None) == (standing.serial, standing.held)
     assert parts.is_on_disk(built)
