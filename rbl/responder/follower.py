@@ -21,14 +21,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from rbl.errors import NotFound, RblError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
-from rbl.terms import Entry, Listed
+from rbl.responder.following import Reader, Standing
+from rbl.terms import Entry
 from rbl.zone import guards, snapshot
 from rbl.zone.index import Index, compile_index
 from rbl.zone.zonefile import ZoneFile
@@ -51,41 +51,9 @@ class Pace:
     batch: int = 10_000
 
 
-class Reader(Protocol):
-    """What is read from the journal; each call may raise Unavailable."""
-
-    def snapshot(self, zone: str, /) -> tuple[int, Iterable[Listed]]:
-        """Return the head serial of *zone* and everything in it at that serial."""
-
-    def entries_after(self, zone: str, serial: int, limit: int, /) -> Sequence[Entry]:
-        """Return at most *limit* entries after *serial*, in order of serial."""
-
-    def head(self, zone: str, /) -> int:
-        """Return the last serial of *zone*."""
-
-    def forced_serial(self, zone: str, /) -> int:
-        """Return up to which serial an operator lets out what is held back; 0: nothing."""
-
-    def wait_for_change(self, timeout: timedelta, /) -> object:
-        """Return soon after a commit, or after *timeout* at the latest."""
-
-
 def index_path(data_dir: Path, apex: str) -> Path:
     """Return where in *data_dir* the index of *apex* is kept."""
     return data_dir / f"{apex}.index"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one zone stands: what is answered from, what was read, and how long ago.
-
-    *held* says why *newest* is not what is answered from.
-    """
-
-    serial: int | None
-    newest: int | None
-    lag_seconds: float
-    held: str | None
 
 
 @dataclass(slots=True, eq=False)

@@ -18,7 +18,8 @@ from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower, Pace, Reader
+from rbl.responder.follower import Follower, Pace
+from rbl.responder.following import Reader
 from rbl.responder.rules import rules_of
 from rbl.store import journal, listings
 from rbl.store.engine import Store
