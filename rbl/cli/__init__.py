@@ -40,7 +40,11 @@ app.command("settings")(settings.settings)
 app.command("rbldnsd", add_help_option=False, context_settings=rbldnsd.UNPARSED)(rbldnsd.rbldnsd)
 app.command("export")(exporting.export)
 app.add_typer(importing.app, name="import", help="Take in a list from other programs' files.")
-app.add_typer(zone.app, name="zone", help="Zone files: what a list is, as data.")
+app.add_typer(
+    zone.app,
+    name="zone",
+    help="Zone files: what a list is, as data; and forcing a change that is held back.",
+)
 app.add_typer(customers.app, name="customer", help="Customers' keys for asking a list by DNS.")
 app.add_typer(keys.app, name="key", help="API keys: make, show, revoke.")
 app.add_typer(probing.app, name="probing", help="The switch that stops all outbound tests at once.")

@@ -1,6 +1,7 @@
 """Opening the database for a command: with the newest schema, and what every list needs in it."""
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -30,6 +31,30 @@ def connected(settings: Settings) -> "Iterator[Store]":
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def connected_late(settings: Settings) -> "Iterator[Callable[[], Store]]":
+    """Yield what opens the database of *settings* the first time it is called, and close it at the end.
+
+    It may be called from any thread, and raises ConfigError where the database's URL is wrong.
+    """
+    stores: list[Store] = []
+    opening = threading.Lock()
+
+    def open_store() -> "Store":
+        from rbl.store.engine import Store  # noqa: PLC0415 — see rbl.cli
+
+        with opening:
+            if not stores:
+                stores.append(Store(settings.database.url))
+            return stores[0]
+
+    try:
+        yield open_store
+    finally:
+        for store in stores:
+            store.close()
 
 
 @contextmanager

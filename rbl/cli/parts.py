@@ -1,7 +1,9 @@
 """The parts of the program, built from the settings and joined: what runs under ``rbl serve``.
 
 Each part is a context manager that starts it, yields the words that say where it listens, and stops
-it. Parts know nothing of each other: what one needs of another is handed over here.
+it. Parts know nothing of each other: what one needs of another is handed over here. What is heavy to
+import is imported by the part that needs it: DNS answers from the index on disk before the others, and
+SQL, are there. The web part is in ``webpart``.
 """
 
 import asyncio
@@ -9,25 +11,20 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle
 from rbl.cli import keyusage
+from rbl.cli.latereader import LateReader
 from rbl.cli.opening import now
-from rbl.config import Listen, Settings
+from rbl.config import Settings
 from rbl.errors import ConfigError
-from rbl.mail import collector as mail_collector
-from rbl.mail import evidence, redact, returns
-from rbl.mail.collector import Received
-from rbl.probe import advice, plan
-from rbl.probe.worker import Worker
 from rbl.responder import compiled
 from rbl.responder.answer import Reply, answer
 from rbl.responder.catalogue import Catalogue
@@ -37,18 +34,14 @@ from rbl.responder.follower import Follower, index_path
 from rbl.responder.rules import Rules, rules_of
 from rbl.responder.server import Hot, Server
 from rbl.responder.usage import KeyUsage
-from rbl.store import secrets
-from rbl.store.engine import Store
-from rbl.store.hosts import ZonePolicy
-from rbl.store.journal import JournalReader
-from rbl.terms import Evidence, Nominator
-from rbl.web.app import create_app
-from rbl.web.parts import Parts as WebParts
 from rbl.zone import zonefile
 from rbl.zone.zonefile import ZoneFile
 
-# How long a page that is being sent, or an event stream, may hold up the end.
-_WEB_GRACE_SECONDS = 5
+if TYPE_CHECKING:
+    from rbl.mail.collector import Received
+    from rbl.store.engine import Store
+    from rbl.store.hosts import ZonePolicy
+
 # For the first index of all: one million listings take three seconds from SQL, and none from disk.
 _FIRST_INDEX_SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.01
@@ -59,14 +52,24 @@ class Built:
     """What several parts share."""
 
     settings: Settings
-    store: Store
-    zones: Mapping[str, ZoneFile]  # by apex
-    policies: Mapping[str, ZonePolicy]  # by apex, the first is the default list
+    open_store: "Callable[[], Store]"  # always the same one, opened when it is first asked for
+    zones: Mapping[str, ZoneFile]  # by apex, the first is the default list
     registry: CollectorRegistry
     catalogue: Catalogue
+    followers: list[Follower] = field(default_factory=list)  # those that run, of this process
+
+    @property
+    def store(self) -> "Store":
+        """The database."""
+        return self.open_store()
+
+    @property
+    def policies(self) -> "Mapping[str, ZonePolicy]":
+        """The policy of each list by apex, in the order of *zones*."""
+        return {apex: policy_of(self.settings, zone) for apex, zone in self.zones.items()}
 
 
-def build(settings: Settings, store: Store) -> Built:
+def build(settings: Settings, open_store: "Callable[[], Store]") -> Built:
     """Return what the parts are built from; nothing is asked of the database yet.
 
     Raises:
@@ -82,16 +85,17 @@ def build(settings: Settings, store: Store) -> Built:
         raise ConfigError(["zones: name at least one zone file"])
     return Built(
         settings=settings,
-        store=store,
+        open_store=open_store,
         zones=zones,
-        policies={apex: policy_of(settings, zone) for apex, zone in zones.items()},
         registry=CollectorRegistry(),
         catalogue=Catalogue(zones.values()),
     )
 
 
-def policy_of(settings: Settings, zone: ZoneFile) -> ZonePolicy:
+def policy_of(settings: Settings, zone: ZoneFile) -> "ZonePolicy":
     """Return the policy of *zone*: its first reason is what a proven relay is listed for."""
+    from rbl.store.hosts import ZonePolicy  # noqa: PLC0415 — see above
+
     lists = settings.lists
     times = lifecycle.Policy(
         approve_listings=lists.approve_listings,
@@ -113,7 +117,7 @@ async def dns(built: Built) -> AsyncIterator[str]:
     settings = built.settings
     _make_writable(settings.data_dir)
     counters = Counters(built.registry)
-    reader = JournalReader(built.store)
+    reader = LateReader(built.open_store)
     follower = Follower(
         reader,
         built.catalogue,
@@ -132,8 +136,9 @@ async def dns(built: Built) -> AsyncIterator[str]:
 
     hot = _hot(built, rules)
     server = Server(settings.dns.listen, respond, counters, hot=hot)
-    async with keyusage.kept(built.store, usage):
+    async with keyusage.kept(built.open_store, usage):
         follower.start()
+        built.followers.append(follower)
         try:
             server.start()
             yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
@@ -175,12 +180,14 @@ async def until_dns_is_ready(built: Built) -> None:
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def mark_key(store: Store) -> bytes:
+def mark_key(store: "Store") -> bytes:
     """Return the key that signs our test messages, made where there is none yet.
 
     Raises:
         Unavailable: the database does not answer.
     """
+    from rbl.store import secrets  # noqa: PLC0415 — see above
+
     with store.writing() as session:
         return secrets.get_or_make(session, secrets.PROBE_MARK)
 
@@ -188,10 +195,13 @@ def mark_key(store: Store) -> bytes:
 @asynccontextmanager
 async def collector(built: Built) -> AsyncIterator[str]:
     """Take messages for our tokens."""
+    from rbl.mail import collector as mail_collector  # noqa: PLC0415 — see above
+    from rbl.mail import returns  # noqa: PLC0415
+
     settings = built.settings.collector
     key = await asyncio.to_thread(mark_key, built.store)
 
-    def deliver(received: Received) -> None:
+    def deliver(received: "Received") -> None:
         returns.keep(built.store, key, received)
 
     sink = mail_collector.Collector(settings, deliver)
@@ -205,6 +215,8 @@ async def collector(built: Built) -> AsyncIterator[str]:
 @asynccontextmanager
 async def worker(built: Built) -> AsyncIterator[str]:
     """Test hosts, judge what came back, end what has expired."""
+    from rbl.probe.worker import Worker  # noqa: PLC0415 — see above
+
     settings = built.settings
     key = await asyncio.to_thread(mark_key, built.store)
     work = Worker(built.store, built.policies, settings, key, owner=worker_name(), clock=now)
@@ -216,68 +228,9 @@ async def worker(built: Built) -> AsyncIterator[str]:
         await task
 
 
-@asynccontextmanager
-async def web(built: Built) -> AsyncIterator[str]:
-    """Serve pages and the API."""
-    settings = built.settings
-    listener = _listener(settings.web.listen)
-    app = create_app(web_parts(built))
-    server = _Uvicorn(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.web.trusted_proxies),
-            forwarded_allow_ips=[str(network) for network in settings.web.trusted_proxies],
-            timeout_graceful_shutdown=_WEB_GRACE_SECONDS,
-        )
-    )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"http://{Listen(*listener.getsockname()[:2])} as {settings.web.public_url}"
-    finally:
-        app.state.streams.end()
-        server.should_exit = True
-        await task
-
-
-def web_parts(built: Built) -> WebParts:
-    """Return what the web part needs of the others."""
-    lists = built.settings.lists
-    # A test network stands for the world outside, whatever addresses it has.
-    inside = [network for network in evidence.INSIDE if network not in built.settings.probe.allow_reserved]
-
-    def read_evidence(raw: bytes, nominator: Nominator, at: datetime) -> Evidence:
-        return evidence.read(
-            raw, nominator, at, lists.max_evidence_age, lists.max_evidence_octets, inside=inside
-        )
-
-    return WebParts(
-        store=built.store,
-        settings=built.settings,
-        policies=built.policies,
-        zone_files=built.zones,
-        read_evidence=read_evidence,
-        published=redact.published,
-        advice=advice.advice,
-        form_title=plan.title,
-        ready=lambda: {"dns": built.catalogue.ready()},
-        now=now,
-        registry=built.registry,
-    )
-
-
 def worker_name() -> str:
     """Return a name for this process that no other worker has: host and process number."""
     return f"{socket.gethostname()}-{os.getpid()}"
-
-
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handlers: ``rbl serve`` has its own for all parts."""
-
-    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
-        return nullcontext()
 
 
 def _make_writable(folder: Path) -> None:
@@ -291,12 +244,3 @@ def _make_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as fault:
         raise ConfigError([f"data_dir: cannot write to {folder}: {fault.strerror}"]) from None
-
-
-def _listener(listen: Listen) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        return socket.create_server(listen, family=family, backlog=1024)
-    except OSError as fault:
-        why = os.strerror(fault.errno or 0)
-        raise ConfigError([f"web.listen: cannot listen on {listen}: {why}"]) from None

@@ -21,7 +21,7 @@ import typer
 from rbl import __version__
 from rbl.cli import logs
 from rbl.cli.context import settings_of
-from rbl.cli.opening import connected, now, prepare
+from rbl.cli.opening import connected_late, now, prepare
 from rbl.config import Settings
 from rbl.errors import BadInput, ConfigError, Unavailable
 
@@ -85,8 +85,8 @@ def run(settings: Settings, wanted: frozenset[Part], say: Callable[[str], None])
 
     from rbl.cli import parts  # noqa: PLC0415
 
-    with connected(settings) as store:
-        uvloop.run(_Run(parts.build(settings, store), wanted, say).until_stopped())
+    with connected_late(settings) as open_store:
+        uvloop.run(_Run(parts.build(settings, open_store), wanted, say).until_stopped())
 
 
 class _Run:
@@ -98,7 +98,7 @@ class _Run:
         self._say = say
         self._stopping = asyncio.Event()
         self._running = AsyncExitStack()
-        self._lines = [f"rbl {__version__}: {', '.join(built.policies)}"]
+        self._lines = [f"rbl {__version__}: {', '.join(built.zones)}"]
         self._faults: list[str] = []
 
     async def until_stopped(self) -> None:
@@ -127,7 +127,7 @@ class _Run:
             Part.DNS: parts.dns,
             Part.COLLECTOR: parts.collector,
             Part.WORKER: parts.worker,
-            Part.WEB: parts.web,
+            Part.WEB: _web,
         }
         left = [part for part in starters if part in self._wanted]
         if Part.DNS in left and parts.is_on_disk(built):
@@ -173,6 +173,12 @@ class _Run:
         return None
 
 
+def _web(built: "Built") -> AbstractAsyncContextManager[str]:
+    from rbl.cli import webpart  # noqa: PLC0415 — see rbl.cli
+
+    return webpart.web(built)
+
+
 def _prepared(built: "Built") -> str | None:
     """Bring the database to what this program needs, and return the first admin key where it made it.
 
@@ -180,8 +186,9 @@ def _prepared(built: "Built") -> str | None:
         ConfigError: the database is of a newer version of the program.
         Unavailable: it does not answer.
     """
+    store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
     from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
 
-    prepare(built.store, built.zones)
-    with built.store.writing() as session:
+    prepare(store, built.zones)
+    with store.writing() as session:
         return keys.make_first(session, now=now())

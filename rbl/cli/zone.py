@@ -1,16 +1,20 @@
-"""``rbl zone check``: is a zone file right, and what does it say?"""
+"""``rbl zone``: is a zone file right, and what does it say; and letting out what the guards hold back."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rbl.cli.context import settings_of
+from rbl.cli.opening import now, opened
+from rbl.terms import Act
+
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Work on zone files."""
+    """Work on zone files and lists."""
 
 
 @app.command("check")
@@ -26,3 +30,22 @@ def check(file: Annotated[Path, typer.Argument(help="The zone file, in TOML.")])
     for reason in zone.reasons.values():
         values = ", ".join(map(str, reason.addresses))
         typer.echo(f"  {reason.name}: {values}, TTL {reason.ttl_seconds} s, TXT {reason.text!r}")
+
+
+@app.command("force")
+def force(
+    context: typer.Context,
+    apex: Annotated[str, typer.Argument(help="The list, by its apex.")],
+    *,
+    serial: Annotated[
+        int | None, typer.Option(min=1, help="Up to this serial of the journal; by default the last.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="For the audit.")] = "no reason given",
+) -> None:
+    """Let out a change of a list that the guards hold back; every DNS server follows within a second."""
+    from rbl.store import journal  # noqa: PLC0415 — see rbl.cli
+
+    zone = apex.rstrip(".").lower()
+    with opened(settings_of(context)) as store, store.writing() as session:
+        forced = journal.force(session, zone, Act("shell", why, now()), serial)
+    typer.echo(f"{zone} is let out up to serial {forced}")

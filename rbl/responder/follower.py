@@ -4,7 +4,8 @@ The one place that ties DNS to SQL, by way of a reader that is handed in. At the
 answered from its index on disk; then entries are read in order of serial, applied to make the next
 generation, held against the guards, and one reference is swapped. When the database does not
 answer, the last generation stays in service. What the guards refuse is kept ready and not served
-until it is forced or a later entry makes it acceptable.
+until an operator forces it, up to a serial that is written beside the journal, or a later entry makes
+it acceptable.
 
 An index whose last entry is not in the journal was made from another history (a database restored
 from a backup): it is rebuilt whole.
@@ -20,14 +21,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
 from rbl.errors import NotFound, RblError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
-from rbl.terms import Entry, Listed
+from rbl.responder.following import Reader, Standing
+from rbl.terms import Entry
 from rbl.zone import guards, snapshot
 from rbl.zone.index import Index, compile_index
 from rbl.zone.zonefile import ZoneFile
@@ -50,22 +51,6 @@ class Pace:
     batch: int = 10_000
 
 
-class Reader(Protocol):
-    """What is read from the journal; each call may raise Unavailable."""
-
-    def snapshot(self, zone: str, /) -> tuple[int, Iterable[Listed]]:
-        """Return the head serial of *zone* and everything in it at that serial."""
-
-    def entries_after(self, zone: str, serial: int, limit: int, /) -> Sequence[Entry]:
-        """Return at most *limit* entries after *serial*, in order of serial."""
-
-    def head(self, zone: str, /) -> int:
-        """Return the last serial of *zone*."""
-
-    def wait_for_change(self, timeout: timedelta, /) -> object:
-        """Return soon after a commit, or after *timeout* at the latest."""
-
-
 def index_path(data_dir: Path, apex: str) -> Path:
     """Return where in *data_dir* the index of *apex* is kept."""
     return data_dir / f"{apex}.index"
@@ -78,8 +63,9 @@ class _Followed:
     file: ZoneFile
     path: Path
     newest: Index | None = None
-    held: bool = False
-    forced: bool = False
+    held: str | None = None  # why
+    grown: bool = True  # newest is what is served and entries after it, not made from everything
+    tried: tuple[int, int] = (0, 0)  # the serial forced last, and that of what was offered for it
     entryless: int | None = None  # the serial at which the journal was seen to have no entry yet
     fault: str | None = None
     read_at: float = field(default_factory=time.monotonic)
@@ -135,19 +121,9 @@ class Follower:
         """Whether every zone has an index to answer from."""
         return self._catalogue.ready()
 
-    def force(self, apex: str) -> None:
-        """Serve the generation of *apex* that the guards hold back, at the next round.
-
-        What the guards never let out, forced or not, stays held and is logged again.
-
-        Raises:
-            NotFound: no such zone is followed.
-        """
-        for zone in self._zones:
-            if zone.name == apex:
-                zone.forced = True
-                return
-        raise NotFound(f"there is no zone {apex}", code="no-such-zone")
+    def standings(self) -> dict[str, Standing]:
+        """Return where each zone stands, by apex."""
+        return {zone.name: self._standing(zone) for zone in self._zones}
 
     def load(self) -> None:
         """Serve the index on disk of each zone that has a usable one."""
@@ -218,9 +194,23 @@ class Follower:
             _log.info("journal_found", zone=zone.name)
         return True
 
+    def _standing(self, zone: _Followed) -> Standing:
+        index, newest = self._catalogue.index(zone.file.apex), zone.newest
+        return Standing(
+            serial=None if index is None else index.serial,
+            newest=None if newest is None else newest.serial,
+            lag_seconds=round(zone.lag_seconds(), 3),
+            held=zone.held,
+        )
+
     def _follow(self, zone: _Followed) -> None:
         if zone.newest is None:
             self._rebuild(zone)
+        self._follow_entries(zone)
+        if zone.held is not None:
+            self._let_out(zone)
+
+    def _follow_entries(self, zone: _Followed) -> None:
         while zone.newest is not None and not self._stopping.is_set():
             started = time.monotonic()
             newest = zone.newest
@@ -238,15 +228,40 @@ class Follower:
             if not entries:
                 break
             self._offer(zone, newest.apply(entries), len(entries), started)
-        if zone.forced and zone.newest is not None:
-            zone.forced = False
-            if zone.held:
-                self._offer(zone, zone.newest, 0, time.monotonic(), forced=True)
+
+    def _let_out(self, zone: _Followed) -> None:
+        """Serve what is held back as far as an operator forces it; what came later is guarded again.
+
+        What the guards never let out, forced or not, stays held and is logged once more.
+        """
+        newest, served = zone.newest, self._catalogue.index(zone.file.apex)
+        assert newest is not None
+        started = time.monotonic()
+        forced = self._reader.forced_serial(zone.name)
+        trying = (forced, min(forced, newest.serial))
+        if trying == zone.tried:
+            return
+        zone.tried = trying
+        if newest.serial <= forced:
+            self._offer(zone, newest, 0, started, forced=True)
+        elif zone.grown and served is not None and served.serial < forced:
+            # Its entries are read anew: the generation at that serial is not kept.
+            step, count = served, 0
+            while entries := self._entries_between(zone, step.serial, forced):
+                step, count = step.apply(entries), count + len(entries)
+            self._offer(zone, step, count, started, forced=True)
+            self._follow_entries(zone)
+
+    def _entries_between(self, zone: _Followed, after: int, last: int) -> Sequence[Entry]:
+        """Return a batch of the entries after serial *after*, up to and with *last*."""
+        entries = self._reader.entries_after(zone.name, after, self._pace.batch)
+        return [entry for entry in entries if entry.serial <= last]
 
     def _rebuild(self, zone: _Followed) -> None:
         """Make the index of *zone* from everything in it."""
         started = time.monotonic()
         serial, listed = self._reader.snapshot(zone.name)
+        zone.grown = False
         self._offer(zone, compile_index(zone.file, serial, listed), 0, started)
 
     def _offer(
@@ -259,7 +274,7 @@ class Follower:
             guards.check(served, candidate, self._max_change_share, forced=forced)
         except RblError as refusal:
             self._counters.refused_batches.labels(zone.name).inc()
-            if forced or not zone.held:
+            if forced or zone.held is None:
                 _log.error(
                     "snapshot_refused",
                     zone=zone.name,
@@ -268,14 +283,15 @@ class Follower:
                     why=refusal.message,
                     forced=forced,
                 )
-            zone.held = True
+            zone.held = refusal.message
             self._counters.held.labels(zone.name).set(1)
         else:
             self._swap(zone, candidate, entries, started)
 
     def _swap(self, zone: _Followed, index: Index, entries: int, started: float) -> None:
         self._catalogue.serve(index)
-        zone.held = False
+        zone.held = None
+        zone.grown = True
         self._counters.held.labels(zone.name).set(0)
         self._counters.serial.labels(zone.name).set(index.serial)
         live = index.live()

@@ -73,7 +73,8 @@ def parse(packet: bytes) -> Query | Declined | None:
     """Return *packet* taken apart, why it is declined, or None where it must not be answered.
 
     Not answered: less than a header, and responses, for two servers would answer each other for
-    ever. NOTIMP: any opcode but QUERY, from the header alone, since the rest may have any form.
+    ever. NOTIMP: any opcode but QUERY, whatever follows the header, since that may have any form; its
+    OPT is read where it has the form of a query.
     FORMERR: not exactly one question, records where a query has none, two OPTs, octets left over.
     A query without a question that asks for a cookie is well formed (RFC 7873 §5.4).
     """
@@ -83,7 +84,8 @@ def parse(packet: bytes) -> Query | Declined | None:
     if flags & QR:
         return None
     if flags & OPCODE_MASK:
-        return Declined(identity, flags, Rcode.NOTIMP)
+        edns = _edns_behind(packet, questions, additionals) if answers == authorities == 0 else None
+        return Declined(identity, flags, Rcode.NOTIMP, edns=edns)
     if questions == answers == authorities == 0:
         return _parse_cookie_query(packet, identity, flags, additionals)
     name_end = _name_end(packet) if questions == 1 else None
@@ -100,6 +102,18 @@ def parse(packet: bytes) -> Query | Declined | None:
     if not well_formed:
         return Declined(identity, flags, Rcode.FORMERR, question, edns)
     return Query(identity, flags, _labels(packet, name_end), qtype, qclass, question, edns)
+
+
+def _edns_behind(packet: bytes, questions: int, additionals: int) -> Edns | None:
+    """Return the OPT of a packet of an opcode that is not known, None where it is no form of ours."""
+    end = HEADER_OCTETS
+    if questions:
+        name_end = _name_end(packet) if questions == 1 else None
+        if name_end is None or name_end + _TYPE_CLASS.size > len(packet):
+            return None
+        end = name_end + _TYPE_CLASS.size
+    edns, well_formed = _read_records(packet, end, 0, additionals)
+    return edns if well_formed else None
 
 
 def _parse_cookie_query(packet: bytes, identity: int, flags: int, additionals: int) -> Query | Declined:

@@ -29,7 +29,7 @@ _AA = 0x0400
 _TC = 0x0200
 # Copied from the query: RD (RFC 1035 §4.1.1) and CD (RFC 4035 §3.1.6: "MUST be copied", also by a
 # server that signs nothing). RA and AD stay 0: no recursion is offered and no data is validated.
-_COPIED = OPCODE_MASK | 0x0100 | 0x0010
+_COPIED = 0x0110
 _POINTER = 0xC000
 _QNAME = struct.pack("!H", _POINTER | HEADER_OCTETS)
 
@@ -158,7 +158,7 @@ def pack_declined(declined: Declined, dns: Dns) -> bytes:
     opt = b""
     if declined.edns is not None:
         opt = _opt(dns.max_udp_octets, 0, declined.edns.dnssec_ok, ())
-    flags = QR | declined.flags & _COPIED | declined.rcode
+    flags = QR | _copied(declined.flags) | declined.rcode
     counts = (1 if declined.question else 0, 0, 0, 1 if opt else 0)
     return _HEADER.pack(declined.id, flags, *counts) + declined.question + opt
 
@@ -168,7 +168,7 @@ def pack_servfail(packet: bytes) -> bytes | None:
     if len(packet) < HEADER_OCTETS:
         return None
     identity, flags = struct.unpack_from("!HH", packet)
-    return _HEADER.pack(identity, QR | flags & _COPIED | Rcode.SERVFAIL, 0, 0, 0, 0)
+    return _HEADER.pack(identity, QR | _copied(flags) | Rcode.SERVFAIL, 0, 0, 0, 0)
 
 
 def error_options(response: Response) -> tuple[EdnsOption, ...]:
@@ -182,6 +182,14 @@ def error_options(response: Response) -> tuple[EdnsOption, ...]:
 def nsid_options(dns: Dns) -> tuple[EdnsOption, ...]:
     """Return the EDNS option that says which server answers, where that is told."""
     return ((Option.NSID, dns.server_id.encode()[:_NSID_OCTETS]),) if dns.server_id else ()
+
+
+def _copied(flags: int) -> int:
+    """Return what comes back of a query's *flags*.
+
+    Of an opcode that is not known the opcode alone: nobody knows what its other flags would mean.
+    """
+    return flags & (OPCODE_MASK if flags & OPCODE_MASK else _COPIED)
 
 
 def _rrset(

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import CompoundSelect, String, Text, case, cast, literal, null, select, union_all, update
 from sqlalchemy.orm import Session
 
-from rbl.errors import NotFound
-from rbl.store import signal
+from rbl.errors import BadInput, NotFound
+from rbl.store import audit, signal
 from rbl.store.engine import Store, make_once
 from rbl.store.tables import CustomerKey, Exemption, JournalEntry, Listing, Zone
 from rbl.terms import Act, Change, Entry, Listed
@@ -119,6 +119,44 @@ def entries_after(session: Session, zone: str, serial: int, limit: int) -> list[
     ]
 
 
+def force(session: Session, zone: str, act: Act, serial: int | None = None) -> int:
+    """Let out, from this commit on, what a follower holds back up to *serial*, and return that serial.
+
+    By default it is the last one. What was let out once stays so: a lower serial changes nothing.
+
+    Raises:
+        NotFound: there is no such zone.
+        BadInput: the journal has not come to *serial* yet: nobody can have looked at what it holds.
+    """
+    lock(session, zone)
+    row = session.get_one(Zone, zone, populate_existing=True)
+    if serial is None:
+        serial = row.serial
+    if serial > row.serial:
+        raise BadInput(
+            f"the journal of {zone} ends with serial {row.serial}: {serial} is still to come",
+            code="serial-to-come",
+        )
+    was, row.forced_serial = row.forced_serial, max(serial, row.forced_serial or 0)
+    audit.write(
+        session, "force", zone, act, was=None if was is None else str(was), became=str(row.forced_serial)
+    )
+    signal.notify(session, CHANNEL)
+    return row.forced_serial
+
+
+def forced_serial(session: Session, zone: str) -> int:
+    """Return up to which serial an operator lets out what is held back; 0: nothing.
+
+    Raises:
+        NotFound: there is no such zone.
+    """
+    row = session.get(Zone, zone)
+    if row is None:
+        raise _no_such(zone)
+    return row.forced_serial or 0
+
+
 class JournalReader:
     """What a follower reads from: whole snapshots, entries after a serial, and the change signal."""
 
@@ -165,6 +203,16 @@ class JournalReader:
         """
         with self._store.reading() as session:
             return head(session, zone)
+
+    def forced_serial(self, zone: str) -> int:
+        """Return up to which serial an operator lets out what is held back; 0: nothing.
+
+        Raises:
+            Unavailable: the database does not answer.
+            NotFound: there is no such zone.
+        """
+        with self._store.reading() as session:
+            return forced_serial(session, zone)
 
     def wait_for_change(self, timeout: timedelta) -> bool:
         """Return True soon after a commit of anybody, or False after *timeout* at the latest."""

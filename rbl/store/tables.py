@@ -42,6 +42,8 @@ class Zone(Base):
     apex: Mapped[Apex] = mapped_column(primary_key=True)
     serial: Mapped[int] = mapped_column(BigKey)
     created_at: Mapped[datetime]
+    # Up to it an operator lets out what the guards hold back.
+    forced_serial: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class JournalEntry(Base):

@@ -14,6 +14,7 @@ from rbl.web import (
     api_listings,
     api_nominations,
     api_switches,
+    api_zones,
     documents,
     health,
     pages,
@@ -60,6 +61,7 @@ def create_app(parts: Parts) -> FastAPI:
         api_keys,
         api_audit,
         api_switches,
+        api_zones,
         health,
         pages,
     ):

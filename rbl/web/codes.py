@@ -47,6 +47,10 @@ CODES: Mapping[str, Code] = {
     "bad-network": Code(
         "This is no network", "Write it as 192.0.2.0/24, with no bits set to the right of the prefix."
     ),
+    "serial-to-come": Code(
+        "The journal has not come to this serial yet",
+        "Take the serial that /readyz tells as the newest, or leave it out for the last one.",
+    ),
     "bad-name": Code("The name cannot be used", "Choose a name as the detail says."),
     # keys and roles
     "no-key": Code(

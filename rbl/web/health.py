@@ -1,6 +1,7 @@
 """``/healthz``, ``/readyz``, ``/metrics``: for whatever watches the program.
 
 Alive: this process answers. Ready: the database answers, and every part says that it is.
+DNS answers on when the database does not: how far each list is behind is told beside it.
 """
 
 import time
@@ -12,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from rbl.errors import RblError
 from rbl.store import hosts, runs, switches
@@ -20,10 +22,14 @@ from rbl.web import problems
 from rbl.web.documents import tells
 from rbl.web.fields import Answer
 from rbl.web.parts import Parts, UsedParts
+from rbl.web.problems import Standing
 
 router = APIRouter(tags=["watching"])
 
 _METRICS_AGE_SECONDS = 5.0  # several scrapers, or one in a hurry, cost one count of the hosts
+
+
+_STANDING: JsonDict = {"serial": 1795503902, "newest": 1795503902, "lag_seconds": 0.4, "held": None}
 
 
 class Alive(Answer):
@@ -37,9 +43,18 @@ class Alive(Answer):
 class Ready(Answer):
     """Every part of the program is ready."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"parts": {"database": True, "dns": True}}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"parts": {"database": True, "dns": True}, "lists": {"relays.example.org": _STANDING}}
+            ]
+        }
+    )
 
     parts: dict[str, bool] = Field(description="Which part is ready.")
+    lists: dict[str, Standing] = Field(
+        description="What DNS answers from, by the list's apex; empty where this process answers none."
+    )
 
 
 @router.get("/healthz", summary="Is the process alive?", responses=tells())
@@ -50,13 +65,17 @@ async def healthz() -> Alive:
 
 @router.get("/readyz", summary="Is every part ready?", response_model=Ready, responses=tells(not_ready=503))
 def readyz(parts: UsedParts) -> Ready | Response:
-    """503 with the same list where one is not."""
+    """503 with the same where one is not.
+
+    A list that is held back, or lags behind the journal, is answered all the same: look at ``lists``.
+    """
     ready = {"database": _database_answers(parts), **parts.ready()}
+    lists = {apex: Standing.model_validate(standing) for apex, standing in parts.lists().items()}
     if all(ready.values()):
-        return Ready(parts=ready)
+        return Ready(parts=ready, lists=lists)
     missing = ", ".join(name for name, is_ready in ready.items() if not is_ready)
     problem = problems.document(
-        parts.settings.web.public_url, "not-ready", 503, f"not ready: {missing}", parts=ready
+        parts.settings.web.public_url, "not-ready", 503, f"not ready: {missing}", parts=ready, lists=lists
     )
     return problems.answer(problem, {"Retry-After": "5"})
 

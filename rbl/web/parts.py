@@ -28,6 +28,26 @@ class Advice(Protocol):
         """What to do, in order."""
 
 
+class Standing(Protocol):
+    """What DNS answers from, for one list."""
+
+    @property
+    def serial(self) -> int | None:
+        """The serial of the answers; None: there is no list yet."""
+
+    @property
+    def newest(self) -> int | None:
+        """The last serial read from the journal."""
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long ago the journal was last read with success."""
+
+    @property
+    def held(self) -> str | None:
+        """Why what is newer is held back; None: nothing is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything the web needs. *policies* has at least one list; the first of addresses is the default.
@@ -35,7 +55,7 @@ class Parts:
     *read_evidence* says what a message proves to its nominator and raises BadInput; *published* is a
     spam as everybody may see it; *advice* is for a platform's id, or None for an unknown one;
     *form_title* says in words what is special about a test's envelope; *ready* names the parts of
-    the program and whether each is ready.
+    this process and whether each is ready; *lists* what its DNS answers from, by apex.
     """
 
     store: Store
@@ -47,6 +67,7 @@ class Parts:
     advice: Callable[[str | None], Advice | None]
     form_title: Callable[[str], str]
     ready: Callable[[], Mapping[str, bool]]
+    lists: Callable[[], Mapping[str, Standing]]
     now: Callable[[], datetime]
     registry: CollectorRegistry
 

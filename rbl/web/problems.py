@@ -62,6 +62,17 @@ class Fault(BaseModel):
     detail: str
 
 
+class Standing(BaseModel):
+    """What DNS answers from, for one list, as this process has it."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    serial: int | None = Field(description="The serial of the answers; null: there is no list yet.")
+    newest: int | None = Field(description="The last serial read from the journal, held back or not.")
+    lag_seconds: float = Field(description="How long ago the journal was last read with success.")
+    held: str | None = Field(description="Why the guards hold back what is newer; null: nothing is held.")
+
+
 class Problem(BaseModel):
     """A problem document (RFC 9457): what went wrong, in words and for programs."""
 
@@ -74,6 +85,9 @@ class Problem(BaseModel):
     code: str = Field(description="Stable: compare this.")
     errors: list[Fault] | None = None
     parts: dict[str, bool] | None = Field(None, description="Of not-ready: which part is ready.")
+    lists: dict[str, Standing] | None = Field(
+        None, description="Of not-ready: what DNS answers from, by the list's apex."
+    )
 
 
 def status_of(error: RblError) -> int:
@@ -103,6 +117,7 @@ def document(
     *,
     errors: list[Fault] | None = None,
     parts: Mapping[str, bool] | None = None,
+    lists: Mapping[str, Standing] | None = None,
 ) -> Problem:
     """Return the problem document of *code*; a code without a place in the table is an ``error``."""
     known = CODES.get(code)
@@ -114,6 +129,7 @@ def document(
         code=code,
         errors=errors,
         parts=None if parts is None else dict(parts),
+        lists=None if lists is None else dict(lists),
     )
 
 

@@ -15,7 +15,7 @@ from rbl.addresses import reserved_networks
 from rbl.errors import BadInput, Conflict
 from rbl.terms import Network
 from rbl.zone.answers import EXEMPTION, Vocabulary
-from rbl.zone.family import Family
+from rbl.zone.family import IPV4, IPV6, Family
 from rbl.zone.flatten import Rows
 from rbl.zone.index import Index
 from rbl.zone.listednames import Subject
@@ -40,7 +40,7 @@ def check(
         _check_reserved(candidate)
     if forced:
         return
-    _check_widths(candidate)
+    _check_widths(previous, candidate)
     if previous is not None:
         _check_change(previous, candidate, max_change_share)
 
@@ -88,20 +88,30 @@ def _check_reserved(index: Index) -> None:
                 )
 
 
-def _check_widths(index: Index) -> None:
+def _check_widths(previous: Index | None, index: Index) -> None:
+    """Refuse what is too wide, but for what *previous* has already: that was let out."""
     limits = index.zone.limits
-    for table, widest in (
-        (index.ipv4, limits.widest_ipv4_prefix),
-        (index.ipv6, limits.widest_ipv6_prefix),
-    ):
-        for network in _networks(table, table.wider_than(widest), index.vocabulary):
+    for family, widest in ((IPV4, limits.widest_ipv4_prefix), (IPV6, limits.widest_ipv6_prefix)):
+        known = frozenset() if previous is None else frozenset(_wider_than(previous, family, widest))
+        for network in _wider_than(index, family, widest):
+            if network in known:
+                continue
             raise BadInput(
                 f"{network} is listed, wider than the /{widest} that the zone file allows: list less,"
                 " raise the limit, or force it",
                 code="too-wide",
             )
-    if index.vocabulary.joint_answer(index.names.wildcards.get((), ())):
+    if _lists_every_name(index) and (previous is None or not _lists_every_name(previous)):
         raise BadInput("* is listed, which is every name there is: list less, or force it", code="too-wide")
+
+
+def _wider_than(index: Index, family: Family, widest: int) -> Iterable[Network]:
+    table = index.ipv4 if family is IPV4 else index.ipv6
+    return _networks(table, table.wider_than(widest), index.vocabulary)
+
+
+def _lists_every_name(index: Index) -> bool:
+    return bool(index.vocabulary.joint_answer(index.names.wildcards.get((), ())))
 
 
 def _check_change(previous: Index, candidate: Index, max_change_share: float) -> None:

@@ -1,12 +1,17 @@
 """Running the command line inside the test's process, with settings of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from rbl.cli import main
+from rbl.cli import main, parts
+from rbl.cli.parts import Built
+from rbl.config import Settings
+from rbl.store.engine import Store
+
+Building = Callable[..., Built]
 
 ZONE = """\
 apex = "relays.example"
@@ -62,3 +67,20 @@ def rbl(
         return Ran(status if isinstance(status, int) else 0, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def building(zone_file: Path, tmp_path: Path, sqlite_url: str) -> Iterator[Building]:
+    """Builds from settings that differ from the defaults as given."""
+    stores = []
+
+    def build(**changed: object) -> Built:
+        settings = Settings.model_validate(
+            {"zones": [zone_file], "data_dir": tmp_path / "var", "database": {"url": sqlite_url}, **changed}
+        )
+        stores.append(Store(sqlite_url))
+        return parts.build(settings, lambda: stores[-1])
+
+    yield build
+    for store in stores:
+        store.close()

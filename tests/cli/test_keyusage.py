@@ -45,7 +45,7 @@ def test_counts_are_kept_while_it_runs_and_at_its_end(store: Store) -> None:
     key = digest(store)
 
     async def run() -> None:
-        async with keyusage.kept(store, usage, every_seconds=0.01):
+        async with keyusage.kept(lambda: store, usage, every_seconds=0.01):
             usage.count(ZONE, key)
             while await asyncio.to_thread(queries, store) < 1:  # noqa: ASYNC110 — a row has no event
                 await asyncio.sleep(0.001)
@@ -61,9 +61,9 @@ def test_counts_wait_for_the_database(store: Store) -> None:
     usage = KeyUsage()
     usage.count(ZONE, digest(store))
     broken = Store("postgresql://nobody@127.0.0.1:1/none")
-    keyusage.keep(broken, usage)
+    keyusage.keep(lambda: broken, usage)
     broken.close()
-    keyusage.keep(store, usage)
-    keyusage.keep(store, usage)
+    keyusage.keep(lambda: store, usage)
+    keyusage.keep(lambda: store, usage)
 
     assert 1 == queries(store)

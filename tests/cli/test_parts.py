@@ -1,43 +1,17 @@
 """What the parts are built from, and how they are joined. They run in test_serve and in the stories."""
 
 import asyncio
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from rbl.cli import parts
-from rbl.cli.opening import now, prepare
-from rbl.cli.parts import Built
-from rbl.config import Settings
-from rbl.errors import BadInput, ConfigError
+from rbl.cli.opening import prepare
+from rbl.errors import ConfigError
 from rbl.lifecycle import Policy
 from rbl.responder.follower import index_path
-from rbl.store.engine import Store
-from rbl.terms import Nominator, Role, Trust
-from tests.cli.process import spam
-
-Building = Callable[..., Built]
-NOMINATOR = Nominator(1, "isp.example", Role.NOMINATOR, Trust.NORMAL, frozenset({"mx.isp.example"}), ())
-
-
-@pytest.fixture
-def building(zone_file: Path, tmp_path: Path, sqlite_url: str) -> Iterator[Building]:
-    """Builds from settings that differ from the defaults as given."""
-    stores = []
-
-    def build(**changed: object) -> Built:
-        settings = Settings.model_validate(
-            {"zones": [zone_file], "data_dir": tmp_path / "var", "database": {"url": sqlite_url}, **changed}
-        )
-        stores.append(Store(sqlite_url))
-        return parts.build(settings, stores[-1])
-
-    yield build
-    for store in stores:
-        store.close()
+from tests.cli.conftest import Building
 
 
 def test_policy_is_of_the_zone_and_the_settings(building: Building) -> None:
@@ -95,23 +69,6 @@ def test_worker_names_differ() -> None:
     """A worker's name says on which machine and in which process it is."""
     assert parts.worker_name() == parts.worker_name()
     assert parts.worker_name().rpartition("-")[2].isdecimal()
-
-
-def test_evidence_of_a_test_network(building: Building) -> None:
-    """A reserved address is inside of the nominator's own network, unless it is one that may be tested."""
-    outside = parts.web_parts(building(probe={"allow_reserved": ["127.0.0.0/8"]}))
-    inside = parts.web_parts(building())
-
-    found = outside.read_evidence(spam("127.0.0.66"), NOMINATOR, now())
-
-    assert ip_address("127.0.0.66") == found.address
-    with pytest.raises(BadInput, match="from outside"):
-        inside.read_evidence(spam("127.0.0.66"), NOMINATOR, now())
-
-
-def test_web_knows_whether_dns_is_ready(building: Building) -> None:
-    """The web part is told whether DNS has an index to answer from."""
-    assert {"dns": False} == parts.web_parts(building()).ready()
 
 
 def test_dns_says_ready_with_its_first_index(building: Building) -> None:

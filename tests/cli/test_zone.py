@@ -1,4 +1,4 @@
-"""``rbl zone check``."""
+"""``rbl zone``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,3 +32,19 @@ def test_shipped_zone_file(rbl: Callable[..., Ran]) -> None:
     shipped = Path(__file__).parents[2] / "zones" / "relays.example.toml"
 
     assert 0 == rbl("zone", "check", str(shipped)).status
+
+
+def test_force(rbl: Callable[..., Ran]) -> None:
+    """What is held back is let out up to the last serial, or up to one that is named."""
+    newest = rbl("zone", "force", "Relays.Example.", "--why", "spring cleaning")
+    named = rbl("zone", "force", "relays.example", "--serial", "1")
+
+    assert newest.out.startswith("relays.example is let out up to serial 1")
+    assert newest.out == named.out
+
+
+def test_force_of_another_list(rbl: Callable[..., Ran]) -> None:
+    """A list that there is not is named."""
+    ran = rbl("zone", "force", "other.example")
+
+    assert (1, "rbl: there is no zone other.example\n") == (ran.status, ran.err)

@@ -127,7 +127,7 @@ def _environment(host: Host, database_url: str, settings: Mapping[str, str]) -> 
     zone, file = host.folder / "zone.toml", host.folder / "rbl.toml"
     zone.write_text(_ZONE)
     file.touch()  # no file of the machine counts
-    first, second = host.addresses
+    first, second, *_ = host.addresses
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("RBL_")},
         "RBL_CONFIG": str(file),

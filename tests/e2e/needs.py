@@ -43,7 +43,11 @@ def missing() -> list[str]:
     """Return one sentence for each part that this machine lacks."""
     if os.geteuid() != 0:
         return ["network namespaces and mounts need root: run make test as root"]
-    absent = [f"no program {name}: {_FETCH}" for name in ("ip", "unshare", "dig") if not shutil.which(name)]
+    absent = [
+        f"no program {name}: {_FETCH}"
+        for name in ("ip", "unshare", "dig", "mdig", "kdig")
+        if not shutil.which(name)
+    ]
     absent += [
         f"package {name} is not unpacked in .make/e2e: {_FETCH}"
         for name in _servers()

@@ -33,9 +33,11 @@ class Visitor:
     host: Host
 
     def ask(self, qname: str, rtype: str, server: str = _RESOLVER) -> DnsAnswer:
-        """Return what *server* answers."""
+        """Return what *server* answers, over TCP where UDP has no room for it."""
         query = dns.message.make_query(qname, rtype)
-        reply = self.host.call(lambda: dns.query.udp(query, server, timeout=_TIMEOUT_SECONDS))
+        reply, _ = self.host.call(
+            lambda: dns.query.udp_with_fallback(query, server, timeout=_TIMEOUT_SECONDS)
+        )
         return DnsAnswer(
             dns.rcode.to_text(reply.rcode()),
             tuple(rdata.to_text() for rrset in reply.answer for rdata in rrset),

@@ -110,11 +110,21 @@ def test_declined_queries_keep_opt_and_question() -> None:
     assert ("FORMERR qr", "opt version=0 udp=1232 do") == show(ask(bytes(packet)))
 
 
-def test_notimp_is_a_header_alone() -> None:
-    """An unknown opcode comes back as NOTIMP with its opcode, and nothing else (RFC 8906 §3.1.4)."""
-    packet = struct.pack("!6H", 7, 15 << 11 | 0x0100, 1, 0, 0, 0) + b"anything"
+@pytest.mark.parametrize("flags", [0, 0x0100, 0x07F0, 0x07FF])
+def test_notimp_is_a_header_alone(flags: int) -> None:
+    """An unknown opcode comes back as NOTIMP with its opcode, and no other flag (RFC 8906 §8.1.4)."""
+    packet = struct.pack("!6H", 7, 15 << 11 | flags, 1, 0, 0, 0) + b"anything"
 
-    assert struct.pack("!6H", 7, 0x8000 | 15 << 11 | 0x0100 | 4, 0, 0, 0, 0) == ask(packet)
+    assert struct.pack("!6H", 7, 0x8000 | 15 << 11 | 4, 0, 0, 0, 0) == ask(packet)
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+def test_notimp_has_an_opt_where_the_packet_has_one(transport: Transport) -> None:
+    """An unknown opcode with the form of a query gets the OPT of every answer (RFC 6891 §7)."""
+    packet = bytearray(make_query("bl.test. IN SOA do")[0])
+    packet[2] |= 15 << 3
+
+    assert ("NOTIMP qr", "opt version=0 udp=1232 do") == show(ask(bytes(packet), transport))
 
 
 def test_chaos_is_refused_where_nothing_is_configured() -> None:

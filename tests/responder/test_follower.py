@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,12 +13,13 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from rbl.config import Dns
-from rbl.errors import NotFound, Unavailable
+from rbl.errors import Unavailable
 from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower, Pace, Reader
+from rbl.responder.follower import Follower, Pace
+from rbl.responder.following import Reader
 from rbl.responder.rules import rules_of
 from rbl.store import journal, listings
 from rbl.store.engine import Store
@@ -44,6 +46,7 @@ class Journal:
         self.fault: Exception | None = None
         self.signal_fault: Exception | None = None
         self.snapshots_made = 0
+        self.forced = 0
         self._head = first_serial
         self._entries: list[Entry] = []
         self._changed = threading.Condition()
@@ -103,6 +106,16 @@ class Journal:
         """Return the last serial."""
         self._answer(zone)
         return self._head
+
+    def force(self, serial: int | None = None) -> None:
+        """Let out what is held back up to *serial*, by default the last."""
+        with self._changed:
+            self.forced = serial or self._head
+
+    def forced_serial(self, zone: str, /) -> int:
+        """Return up to which serial what is held back is let out."""
+        self._answer(zone)
+        return self.forced
 
     def wait_for_change(self, timeout: timedelta, /) -> bool:
         """Return when something is written, or after *timeout*."""
@@ -365,11 +378,15 @@ def test_guards_hold_back_too_large_a_change(tmp_path: Path) -> None:
         journal.delist("20.0.7.200/32")
         following.follower.follow()
     held = (following.serial, following.gauge("rbl_zone_held"), following.ask("20.0.0.1"))
-    following.follower.force(APEX)
+    standing = following.follower.standings()[APEX]
+    journal.force()
     following.follower.follow()
 
     assert ["snapshot_refused"] == [line["event"] for line in logs]
     assert (2100, 1.0, Outcome.LISTED) == held
+    assert (2100, 3601) == (standing.serial, standing.newest)
+    assert (standing.held or "").startswith("1501 changes to a list of 2000 from serial 2100 to 3601")
+    assert following.follower.standings()[APEX].held is None
     assert 2.0 == following.gauge("rbl_zone_refused_batches_total")
     assert (3601, 0.0) == (following.serial, following.gauge("rbl_zone_held"))
     assert Outcome.NXDOMAIN == following.ask("20.0.0.1")
@@ -384,9 +401,10 @@ def test_what_may_never_be_served_cannot_be_forced(tmp_path: Path) -> None:
     journal.list_("10.0.0.0/24")
     with capture_logs() as logs:
         following.follower.follow()
-        following.follower.force(APEX)
-        following.follower.follow()
-        following.follower.follow()
+        journal.force()
+        for subject in ("20.0.0.2/32", "20.0.0.3/32", "20.0.0.4/32"):
+            following.follower.follow()
+            journal.list_(subject)
 
     assert [False, True] == [line["forced"] for line in logs]
     assert (101, 1.0) == (following.serial, following.gauge("rbl_zone_held"))
@@ -408,13 +426,83 @@ def test_a_change_that_was_held_back_is_served_when_it_is_taken_back(tmp_path: P
     assert 1 == journal.snapshots_made
 
 
-def test_forcing_what_is_not_held_changes_nothing(tmp_path: Path) -> None:
-    """Force is for the generation that is held back: without one it does nothing, also later."""
+def test_force_lets_out_no_more_than_was_looked_at(tmp_path: Path) -> None:
+    """What came after the forced serial is held against the guards again, before it is served or held."""
     journal = Journal()
     journal.list_(*addresses(2000))
     following = Following(journal, tmp_path, max_change_share=0.3)
     following.follower.follow()
-    following.follower.force(APEX)
+    journal.delist(*addresses(1000))
+    looked_at = journal.head(APEX)
+    journal.list_("20.1.0.1/32")
+    following.follower.follow()
+    journal.delist(*addresses(1999)[1000:])
+    following.follower.follow()
+    journal.force(looked_at)
+    following.follower.follow()
+    half_way = (following.serial, following.gauge("rbl_zone_held"), following.ask("20.0.0.1"))
+    journal.force()
+    following.follower.follow()
+
+    assert (looked_at, 1.0, Outcome.NXDOMAIN) == half_way
+    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+
+
+def test_what_came_after_a_forced_change_is_served_with_it(tmp_path: Path) -> None:
+    """Where the guards have nothing against the entries after the forced serial, nothing is held."""
+    journal = Journal()
+    journal.list_(*addresses(2000))
+    following = Following(journal, tmp_path, max_change_share=0.3)
+    following.follower.follow()
+    journal.delist(*addresses(1500))
+    journal.force()
+    journal.list_("20.1.0.1/32")
+    following.follower.follow()
+
+    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert Outcome.LISTED == following.ask("20.1.0.1")
+
+
+def test_forced_entries_of_many_batches(tmp_path: Path) -> None:
+    """A forced change is one generation, however many batches its entries are read in."""
+    journal = Journal()
+    journal.list_(*addresses(2000))
+    following = Following(journal, tmp_path, max_change_share=0.3, pace=replace(QUICK, batch=700))
+    following.follower.follow()
+    journal.delist(*addresses(1900))
+    journal.force(4000)
+    with capture_logs() as logs:
+        following.follower.follow()
+
+    assert ["snapshot_refused", "snapshot_swapped"] == [line["event"] for line in logs]
+    assert 4000 == following.serial
+
+
+def test_a_list_made_anew_is_let_out_only_as_a_whole(tmp_path: Path) -> None:
+    """After a restore the entries since what is served are not known: the newest serial must be forced."""
+    journal = Journal()
+    journal.list_(*addresses(2000))
+    following = Following(journal, tmp_path, max_change_share=0.3)
+    following.follower.follow()
+    journal.lose(1500, head=5000)
+    journal.list_("20.1.0.1/32", *addresses(1700, "20.2.0.0/16"))
+    journal.force(5100)
+    following.follower.follow()
+    before = (following.serial, following.gauge("rbl_zone_held"))
+    journal.force()
+    following.follower.follow()
+
+    assert (2100, 1.0) == before
+    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+
+
+def test_forcing_what_is_not_held_changes_nothing(tmp_path: Path) -> None:
+    """A serial that was forced before a change came does not let the change out."""
+    journal = Journal()
+    journal.list_(*addresses(2000))
+    following = Following(journal, tmp_path, max_change_share=0.3)
+    following.follower.follow()
+    journal.force()
     following.follower.follow()
     journal.delist(*addresses(1500))
     following.follower.follow()
@@ -422,12 +510,22 @@ def test_forcing_what_is_not_held_changes_nothing(tmp_path: Path) -> None:
     assert 2100 == following.serial
 
 
-def test_forcing_a_zone_that_is_not_followed(tmp_path: Path) -> None:
-    """Force names a zone of this server."""
-    following = Following(Journal(), tmp_path)
+def test_a_wide_network_that_was_forced_holds_nothing_back(tmp_path: Path) -> None:
+    """Once it is served, what comes after it is served without force; another one is held."""
+    journal = Journal()
+    following = Following(journal, tmp_path)
+    following.follower.follow()
+    journal.list_("20.0.0.0/7")
+    journal.force()
+    following.follower.follow()
+    journal.list_("30.0.0.1/32")
+    following.follower.follow()
+    after = (following.serial, following.gauge("rbl_zone_held"))
+    journal.list_("40.0.0.0/7")
+    following.follower.follow()
 
-    with pytest.raises(NotFound, match=r"there is no zone other\.test"):
-        following.follower.force("other.test")
+    assert (102, 0.0) == after
+    assert (102, 1.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 @pytest.mark.parametrize(

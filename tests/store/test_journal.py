@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 from sqlalchemy import update
 
-from rbl.errors import NotFound
+from rbl.errors import BadInput, NotFound
 from rbl.store import exemptions, journal, listings
 from rbl.store.engine import Store
 from rbl.store.journal import JournalReader
@@ -276,6 +276,63 @@ def test_a_follower_is_woken(opened: Store) -> None:
     reader = JournalReader(opened)
     reader.wait_for_change(timedelta(0))  # the first call connects
     append(opened, "192.0.2.1/32")
+    woken = reader.wait_for_change(timedelta(seconds=30))
+    reader.close()
+
+    assert woken
+
+
+def test_force_names_the_last_serial_by_default(opened: Store) -> None:
+    """What is held back up to now is let out, with who did so and why in the audit."""
+    serial = append(opened, "192.0.2.1/32")
+    reader = JournalReader(opened)
+    before = reader.forced_serial(ZONE)
+    with opened.writing() as session:
+        forced = journal.force(session, ZONE, act("spring cleaning"))
+    after = reader.forced_serial(ZONE)
+    reader.close()
+
+    assert (0, serial, serial) == (before, forced, after)
+    assert [("force", None, str(serial))] == steps.actions(opened, ZONE)
+
+
+def test_what_was_forced_stays_forced(opened: Store) -> None:
+    """A lower serial than the last forced one changes nothing; a higher one goes on from there."""
+    first, second = append(opened, "192.0.2.1/32"), append(opened, "192.0.2.2/32")
+    told = []
+    for serial in (first, second, first):
+        with opened.writing() as session:
+            told.append(journal.force(session, ZONE, act(), serial))
+
+    assert [first, second, second] == told
+    assert [(None, first), (first, second), (second, second)] == [
+        (int(was) if was else None, int(became or "")) for _, was, became in steps.actions(opened, ZONE)
+    ]
+
+
+def test_what_is_still_to_come_cannot_be_forced(opened: Store) -> None:
+    """Nobody has looked at entries that are not written yet."""
+    serial = append(opened, "192.0.2.1/32")
+
+    with opened.writing() as session, pytest.raises(BadInput, match="is still to come"):
+        journal.force(session, ZONE, act(), serial + 1)
+
+
+def test_force_needs_a_list(opened: Store) -> None:
+    """Forcing, and asking what is forced, names a list that there is."""
+    there_is_none = pytest.raises(NotFound, match=r"there is no zone other\.example")
+    with opened.writing() as session, there_is_none:
+        journal.force(session, "other.example", act())
+    with opened.reading() as session, there_is_none:
+        journal.forced_serial(session, "other.example")
+
+
+def test_force_wakes_whoever_waits(opened: Store) -> None:
+    """A follower that waits for a change sees it without waiting for the next one."""
+    reader = JournalReader(opened)
+    reader.wait_for_change(timedelta(0))
+    with opened.writing() as session:
+        journal.force(session, ZONE, act())
     woken = reader.wait_for_change(timedelta(seconds=30))
     reader.close()
 

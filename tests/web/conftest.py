@@ -36,6 +36,19 @@ class Hints:
     steps: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Where a list stands."""
+
+    serial: int | None
+    newest: int | None
+    lag_seconds: float
+    held: str | None
+
+
+FOLLOWED = Followed(7, 9, 0.25, "too much changes at once")
+
+
 def zone_file(apex: str, kind: Kind = Kind.ADDRESSES) -> ZoneFile:
     """Return a list with two reasons."""
     name = tuple(label.encode() for label in apex.split("."))
@@ -121,6 +134,7 @@ def parts(store: Store, clock: Clock) -> Parts:
         advice=advice,
         form_title=lambda test: {"T15": "percent sign, at the host's name"}.get(test, ""),
         ready=lambda: {"dns": True},
+        lists=lambda: {ZONE: FOLLOWED},
         now=clock,
         registry=CollectorRegistry(),
     )

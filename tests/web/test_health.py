@@ -9,6 +9,8 @@ from rbl.web.parts import Parts
 from tests.web.conftest import Served
 from tests.web.world import SECOND_ZONE, ZONE, World
 
+STANDING = {"serial": 7, "newest": 9, "lag_seconds": 0.25, "held": "too much changes at once"}
+
 
 def test_a_process_that_answers_is_alive(api: httpx2.Client) -> None:
     """Without asking any other part."""
@@ -21,7 +23,14 @@ def test_all_parts_ready_is_ready(api: httpx2.Client) -> None:
     """The database, and what the parts say of themselves."""
     answer = api.get("/readyz")
 
-    assert (200, {"parts": {"database": True, "dns": True}}) == (answer.status_code, answer.json())
+    assert (200, {"database": True, "dns": True}) == (answer.status_code, answer.json()["parts"])
+
+
+def test_a_list_that_is_held_back_is_told(api: httpx2.Client) -> None:
+    """What DNS answers from, how long ago the journal was read, and why newer entries wait; still ready."""
+    answer = api.get("/readyz")
+
+    assert (200, {ZONE: STANDING}) == (answer.status_code, answer.json()["lists"])
 
 
 def test_a_part_that_is_not_ready_is_named(serve: Callable[[Parts], Served], parts: Parts) -> None:
@@ -51,6 +60,7 @@ def test_without_its_database_nothing_is_ready(without_tables: None, api: httpx2
     """But alive it is, and it says what is missing."""
     assert (200, 503) == (api.get("/healthz").status_code, api.get("/readyz").status_code)
     assert {"database": False, "dns": True} == api.get("/readyz").json()["parts"]
+    assert {ZONE: STANDING} == api.get("/readyz").json()["lists"]
 
 
 def test_hosts_and_tests_are_counted(api: httpx2.Client, world: World) -> None:

@@ -1,0 +1,70 @@
+"""``/v1/zones``: letting out a change of a list that the guards hold back."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import ConfigDict, Field
+
+from rbl.errors import NotFound
+from rbl.store import journal
+from rbl.terms import Act
+from rbl.web.auth import Operating, actor
+from rbl.web.documents import tells
+from rbl.web.fields import Answer, Body, Why
+from rbl.web.parts import UsedParts
+
+router = APIRouter(prefix="/v1/zones", tags=["operators"])
+
+_LARGEST_SERIAL = 2**63 - 1  # of the database's column
+
+
+class ForceBody(Body):
+    """What is let out, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"serial": 1795503902, "why": "the spring cleaning"}]}
+    )
+
+    serial: int | None = Field(
+        None,
+        ge=1,
+        le=_LARGEST_SERIAL,
+        strict=True,
+        description="Up to and with which serial of the journal; by default its last.",
+    )
+    why: Why
+
+
+class ForceTold(Answer):
+    """Up to which serial the list is let out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"zone": "relays.example.org", "serial": 1795503902}]}
+    )
+
+    zone: str
+    serial: int
+
+
+_Apex = Annotated[
+    str, Path(description="The list, by its apex.", max_length=255, examples=["relays.example.org"])
+]
+
+
+@router.post(
+    "/{apex}/force",
+    summary="Let out a change that is held back",
+    responses=tells(no_key=401, bad_key=401, role=403, no_such_zone=404, serial_to_come=422),
+)
+def force(parts: UsedParts, caller: Operating, apex: _Apex, body: ForceBody) -> ForceTold:
+    """Every DNS server takes it over within a second; `/readyz` says what each holds back, and why.
+
+    What comes after that serial is held against the guards again. Reserved space, and a list without
+    its test points, are never let out.
+    """
+    zone = apex.rstrip(".").lower()
+    if zone not in parts.policies:
+        raise NotFound(f"there is no list {apex[:255]!a}", code="no-such-zone")
+    with parts.store.writing() as session:
+        serial = journal.force(session, zone, Act(actor(caller), body.why, parts.now()), body.serial)
+    return ForceTold(zone=zone, serial=serial)
