@@ -155,7 +155,8 @@ class Server:
 
     def run(self, *argv: str) -> str:
         """Return what *argv* prints when run beside the server, in its network, mounts and processes."""
-        enter = ["nsenter", "--target", str(self._first()), "--net", "--mount", "--pid"]
+        # --root too: where the tests run in a chroot, another mount namespace alone would leave it.
+        enter = ["nsenter", "--target", str(self._first()), "--net", "--mount", "--pid", "--root"]
         # What the package brought lies in sbin too, which a plain shell's PATH may lack.
         environment = os.environ | {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"}
         done = subprocess.run([*enter, *argv], capture_output=True, text=True, check=False, env=environment)
