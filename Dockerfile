@@ -4,12 +4,14 @@
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
+# For the compiled DNS path; this stage is thrown away.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 RUN python -m venv /opt/rbl
 # The locked packages first: they change less often than the program.
 COPY requirements.lock ./
 RUN /opt/rbl/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 COPY . ./
-RUN /opt/rbl/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+RUN BUILD_HOT_PATH=yes /opt/rbl/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/rbl/bin/pip install --no-cache-dir --no-deps dist/rbl-*.whl
 
 FROM python:3.11-slim-bookworm

@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two at a time: the end-to-end tests have their own networks, but share the machine's time.
 JOBS ?= 2
 
-.PHONY: help run demo test check bench clean set-up set-up-tests \
+.PHONY: help run demo test check fuzz bench clean set-up set-up-tests \
 	check-format check-lint check-types check-imports check-repository
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -38,10 +38,15 @@ check-imports: set-up-tests
 check-repository: set-up-tests
 	@$(BIN)/pytest --quiet tests/test_repository.py
 
+# PACKETS='5000000' takes as many.
+fuzz: set-up-tests ## hold the compiled DNS path to the other one over a million spoiled queries, with sanitizers
+	@$(BIN)/python tools/fuzz.py $(PACKETS)
+
 bench: set-up-tests ## measure what is promised about speed, and print it
 	@for bench in tools/bench_*.py; do echo "$$bench"; $(BIN)/python "$$bench" || exit 1; done
 
 clean: ## remove what these verbs made; the data in var/ stays
+	rm -f rbl/responder/*.so
 	rm -rf .venv .make build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -42,7 +42,8 @@ class Listen(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def _listen(value: object) -> object:
+def parse_listen(value: object) -> Listen:
+    """Return the address and port that *value* writes; ValueError says what is wrong with it."""
     if isinstance(value, Listen):
         return value
     host, _, port = quoted(value).rpartition(":")
@@ -58,7 +59,7 @@ def _listen(value: object) -> object:
     return Listen(host, int(port))
 
 
-ListenAt = Annotated[Listen, BeforeValidator(_listen)]
+ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
 
 
 class _Section(BaseModel):

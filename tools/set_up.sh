@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes .venv and installs what a lock file names, then this checkout: sh tools/set_up.sh requirements.lock
 #
-# Done again only when the lock or pyproject.toml changes, or when .venv does not work (made by another
-# Python, moved, or left half made by a set-up that was interrupted: then it is made anew).
+# Done again only when the lock, pyproject.toml or what is compiled changes, when a compiler comes or goes,
+# or when .venv does not work (made by another Python, moved, or left half made by a set-up that was
+# interrupted: then it is made anew).
 # Needs Python 3.11 with its venv module. PYTHON names another interpreter than python3.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,7 +25,8 @@ mkdir -p .make
 exec 9>.make/set-up-lock
 if command -v flock >/dev/null; then flock 9; fi
 
-done_for=$(cat "$lock" pyproject.toml | cksum)
+done_for=$({ cat "$lock" pyproject.toml hatch_build.py rbl/responder/_hotpath*.p* 2>/dev/null
+    command -v cc gcc clang || echo no compiler; } | cksum)
 stamp=.make/$(basename "$lock" .lock)
 if [ ! -e $under_way ] && works && [ "$(cat "$stamp" 2>/dev/null)" = "$done_for" ]; then exit 0; fi
 
@@ -43,4 +45,4 @@ pip install --require-hashes --only-binary :all: -r "$lock"
 pip install --no-deps --no-build-isolation --editable .
 echo "$done_for" >"$stamp"
 rm $under_way
-say "done"
+say "done: $(.venv/bin/rbl --version)"

@@ -11,8 +11,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from rbl import __version__
-from rbl.cli import customers, demo, keys, nominate, probing, serve, settings, zone
+from rbl.cli import (
+    customers,
+    demo,
+    exporting,
+    importing,
+    keys,
+    nominate,
+    probing,
+    rbldnsd,
+    serve,
+    settings,
+    zone,
+)
 from rbl.errors import ConfigError, RblError
+from rbl.responder import compiled
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +37,9 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("nominate")(nominate.nominate)
 app.command("settings")(settings.settings)
+app.command("rbldnsd", add_help_option=False, context_settings=rbldnsd.UNPARSED)(rbldnsd.rbldnsd)
+app.command("export")(exporting.export)
+app.add_typer(importing.app, name="import", help="Take in a list from other programs' files.")
 app.add_typer(zone.app, name="zone", help="Zone files: what a list is, as data.")
 app.add_typer(customers.app, name="customer", help="Customers' keys for asking a list by DNS.")
 app.add_typer(keys.app, name="key", help="API keys: make, show, revoke.")
@@ -32,7 +48,7 @@ app.add_typer(probing.app, name="probing", help="The switch that stops all outbo
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 — Typer calls it so
     if wanted:
-        typer.echo(f"rbl {__version__}")
+        typer.echo(f"rbl {__version__}, DNS by the {compiled.describe()}")
         raise typer.Exit
 
 

@@ -28,13 +28,14 @@ from rbl.mail import evidence, redact, returns
 from rbl.mail.collector import Received
 from rbl.probe import advice, plan
 from rbl.probe.worker import Worker
+from rbl.responder import compiled
 from rbl.responder.answer import Reply, answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.client import Client
 from rbl.responder.counters import Counters
 from rbl.responder.follower import Follower, index_path
-from rbl.responder.rules import rules_of
-from rbl.responder.server import Server
+from rbl.responder.rules import Rules, rules_of
+from rbl.responder.server import Hot, Server
 from rbl.responder.usage import KeyUsage
 from rbl.store import secrets
 from rbl.store.engine import Store
@@ -129,16 +130,36 @@ async def dns(built: Built) -> AsyncIterator[str]:
             usage.count(reply.zone, reply.key)
         return reply
 
-    server = Server(settings.dns.listen, respond, counters)
+    hot = _hot(built, rules)
+    server = Server(settings.dns.listen, respond, counters, hot=hot)
     async with keyusage.kept(built.store, usage):
         follower.start()
         try:
             server.start()
-            yield f"{' '.join(map(str, server.bound))} (UDP and TCP)"
+            yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
             await asyncio.to_thread(server.stop)
             await asyncio.to_thread(follower.stop)
             reader.close()
+
+
+def _hot(built: Built, rules: Rules) -> Hot | None:
+    """Return the compiled hot path, where it is there and wanted.
+
+    Raises:
+        ConfigError: it is wanted and not there.
+    """
+    if not compiled.is_wanted(built.settings.dns):
+        return None
+    from rbl.responder.hotpath import HotPath  # noqa: PLC0415 — where it was built
+
+    return Hot(HotPath(built.catalogue, rules), built.settings.dns.threads)
+
+
+def _path_in_words(hot: Hot | None) -> str:
+    if hot is None:
+        return compiled.describe(wanted=False)
+    return f"{compiled.describe()}, {hot.count()} threads"
 
 
 def is_on_disk(built: Built) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rbl.config import Listen
+from rbl.config import Listen, parse_listen
 from rbl.errors import BadInput, ConfigError
 from rbl.zone.rbldnsd.values import parse_seconds
 
@@ -34,6 +34,7 @@ _FLAGS: Mapping[str, tuple[str, bool | int]] = {
     "-A": ("minimal", False),
     "-C": ("decompress", False),
     "-h": ("help", True),
+    "--help": ("help", True),
 }
 _PATHS = {"-r": "root", "-w": "folder", "-p": "process_file"}
 
@@ -59,6 +60,7 @@ Usage: rbl rbldnsd options zone:type:file,file…
  -F facility       of syslog (daemon)
  -C                do not read compressed files
  -d                print all zones as a BIND file, and end
+ --metrics a:port  serve /metrics for Prometheus there; rbldnsd has no such option
 
 Types: ip4set ip4tset ip4trie ip6tset ip6trie dnset dnhash generic combined acl aclkey
 """
@@ -95,6 +97,7 @@ class CommandLine:
     hidden: int = 0
     dump: bool = False
     help: bool = False
+    metrics: Listen | None = None
     query_log: LogFile | None = None
     statistics: LogFile | None = None
     facility: str = "daemon"
@@ -107,14 +110,16 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         BadInput: an option is unknown, not supported, or its value wrong; the message names it.
     """
     try:
-        options, zones = getopt.gnu_getopt(list(arguments), _LETTERS)
+        options, zones = getopt.gnu_getopt(list(arguments), _LETTERS, ["help", "metrics="])
     except getopt.GetoptError as fault:
         raise BadInput(f"{fault.msg}; type rbl rbldnsd -h for help", code="bad-option") from None
     line = CommandLine(zones=tuple(zones))
     for letter, value in options:
         if letter in _UNSUPPORTED:
             raise BadInput(f"option {letter} is not supported: {_UNSUPPORTED[letter]}", code="bad-option")
-        if not _take_flag(line, letter):
+        if letter in _PATHS:
+            setattr(line, _PATHS[letter], Path(value))
+        elif not _take_flag(line, letter):
             _take_value(line, letter, value)
     if line.help:
         return line
@@ -163,12 +168,13 @@ def _take_flag(line: CommandLine, letter: str) -> bool:
 
 
 def _take_value(line: CommandLine, letter: str, value: str) -> None:
-    if letter in _PATHS:
-        setattr(line, _PATHS[letter], Path(value))
-        return
     match letter:
         case "-u":
             line.user = value
+        case "-l":
+            line.query_log = _log_file(value)
+        case "-s":
+            line.statistics = _log_file(value)
         case "-b":
             line.addresses.append(value)
             if len(line.addresses) > _MOST_ADDRESSES:
@@ -179,10 +185,8 @@ def _take_value(line: CommandLine, letter: str, value: str) -> None:
             _take_ttl(line, value)
         case "-c":
             line.check_seconds = _seconds(value, "check interval (-c)")
-        case "-l":
-            line.query_log = _log_file(value)
-        case "-s":
-            line.statistics = _log_file(value)
+        case "--metrics":
+            line.metrics = _listen(value)
         case _:
             if value not in FACILITIES:
                 raise BadInput(f"log facility {value[:40]!a} is not valid", code="bad-option")
@@ -213,6 +217,13 @@ def _seconds(text: str, what: str) -> int:
     if found is None:
         raise BadInput(f"invalid {what} value {text[:50]!a}", code="bad-option")
     return found
+
+
+def _listen(text: str) -> Listen:
+    try:
+        return parse_listen(text)
+    except ValueError as fault:
+        raise BadInput(f"--metrics: {fault}", code="bad-option") from None
 
 
 def _log_file(value: str) -> LogFile | None:

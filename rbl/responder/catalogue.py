@@ -5,7 +5,7 @@ a change; only one thread (the follower's) swaps. Choosing what to answer is lef
 Logs nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
@@ -51,11 +51,22 @@ class Catalogue:
         # Longest first: the deepest zone that holds a name answers for it (RFC 1034 §4.3.2).
         self._depths = sorted({len(apex) for apex in self._zones}, reverse=True)
         self._above = frozenset(apex[at:] for apex in self._zones for at in range(1, len(apex)))
+        self._watchers: list[Callable[[], None]] = []
 
     def serve(self, index: Index) -> None:
         """Answer from *index* from now on, for its zone."""
         old = self._zones[index.zone.apex]
         self._zones[index.zone.apex] = replace(old, file=index.zone, served=_packed(index))
+        for changed in self._watchers:
+            changed()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call *changed* after each swap, in the thread that swaps, before ``serve`` returns."""
+        self._watchers.append(changed)
+
+    def zones(self) -> tuple[ServedZone, ...]:
+        """Return every zone as it is answered now, always in the same order."""
+        return tuple(self._zones.values())
 
     def find(self, qname: Name) -> ServedZone | None:
         """Return the deepest zone that lower-case *qname* is in, or None."""

@@ -3,9 +3,10 @@
 The labelled children are kept: looking them up costs more than counting. Logs nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client.registry import Collector
 
 from rbl.responder.codes import Outcome, Transport
 
@@ -14,6 +15,8 @@ class Counters:
     """The metrics of the server and the follower in one *registry*."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._elsewhere = _CountedElsewhere()
+        registry.register(self._elsewhere)  # before the others, and so asked before them
         self._queries = Counter(
             "rbl_dns_queries",
             "DNS queries by zone (empty: none of ours), transport and outcome",
@@ -56,14 +59,33 @@ class Counters:
             registry=registry,
         )
 
-    def count(self, zone: str, transport: Transport, outcome: Outcome) -> None:
-        """Count one query."""
+    def count(self, zone: str, transport: Transport, outcome: Outcome, queries: int = 1) -> None:
+        """Count one query, or several alike."""
         child = self._children.get((zone, transport, outcome))
         if child is None:
             child = self._queries.labels(zone, transport.value, outcome.value)
             self._children[zone, transport, outcome] = child
-        child.inc()
+        child.inc(queries)
+
+    def watch(self, tell_counts: Callable[[], None]) -> None:
+        """Call *tell_counts* before the metrics are read: it adds here what was counted elsewhere."""
+        self._elsewhere.tellers.append(tell_counts)
 
     def watch_lag(self, zone: str, lag_seconds: Callable[[], float]) -> None:
         """Have the age of the last read of *zone* asked for whenever the metrics are read."""
         self._lag.labels(zone).set_function(lag_seconds)
+
+
+class _CountedElsewhere(Collector):
+    """Has no metric of its own; brings the others up to the moment they are read."""
+
+    def __init__(self) -> None:
+        self.tellers: list[Callable[[], None]] = []
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        for tell_counts in self.tellers:
+            tell_counts()
+        return ()

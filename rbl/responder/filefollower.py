@@ -20,8 +20,9 @@ from rbl.responder import filezones
 from rbl.responder.filezones import FileCatalogue
 from rbl.zone.names import Name
 from rbl.zone.rbldnsd import dataset, filezone
-from rbl.zone.rbldnsd.dataset import Dataset, Kind, Leaf, Spec
+from rbl.zone.rbldnsd.dataset import Dataset, Leaf, Spec
 from rbl.zone.rbldnsd.filezone import FileZone
+from rbl.zone.rbldnsd.kinds import Kind
 from rbl.zone.rbldnsd.nametext import key_of, parse_name, text_of
 from rbl.zone.rbldnsd.reading import Options, stamp_of
 
@@ -79,6 +80,15 @@ class FileFollower:
         self._swap()
 
     @property
+    def zone_names(self) -> tuple[str, ...]:
+        """The zones, each once, as text."""
+        return tuple(dict.fromkeys(_shown(each.apex) for each in self._assignments if each.apex))
+
+    def by_zone(self) -> list[tuple[FileZone, list[Dataset]]]:
+        """Return each zone that is served, and what it is made of."""
+        return [(zone, loaded) for loaded, zone in self._zones.values()]
+
+    @property
     def specs(self) -> tuple[Spec, ...]:
         """The datasets, each once."""
         return tuple(dict.fromkeys(each.spec for each in self._assignments))
@@ -96,8 +106,9 @@ class FileFollower:
     def follow(self) -> bool:
         """Read every dataset whose files changed and serve what came of it; False where one failed."""
         changed = [spec for spec in self.specs if self._has_changed(spec)]
-        loaded = [self._load(spec) for spec in changed]
-        if any(loaded):
+        for spec in changed:
+            self._load(spec)
+        if changed:
             self._swap()
         return not self._refused
 
@@ -107,20 +118,20 @@ class FileFollower:
             return True
         return tuple(stamp_of(self._folder / name) for name in spec.files) != loaded.stamps
 
-    def _load(self, spec: Spec) -> bool:
-        """Read *spec*; False where that failed and what was read before stays."""
+    def _load(self, spec: Spec) -> None:
+        """Read *spec*; where that fails what was read before stays."""
         started = time.monotonic()
         name = str(spec)
         try:
             found = dataset.read(spec, self._options, self._folder)
         except BadInput as fault:
+            self._metrics.failed.labels(name).set(1)
             if self._refused.get(spec) != fault.message:
                 _log.error(
                     "dataset_refused", dataset=name, why=fault.message, serving=spec in self._datasets
                 )
             self._refused[spec] = fault.message
-            self._metrics.failed.labels(name).set(1)
-            return False
+            return
         self._refused.pop(spec, None)
         self._datasets[spec] = found
         for each in found.faults[:_SHOWN_FAULTS]:
@@ -137,7 +148,6 @@ class FileFollower:
             faults=found.fault_count,
             ms=round((time.monotonic() - started) * 1000),
         )
-        return True
 
     def _swap(self) -> None:
         """Serve what is loaded now."""

@@ -64,11 +64,8 @@ class FileCatalogue:
 
     def find(self, qname: Name) -> ServedFileZone | None:
         """Return the deepest zone that lower-case *qname* is in, or None."""
-        for at in range(len(qname) + 1):
-            found = self.zones.get(qname[at:])
-            if found is not None:
-                return found
-        return None
+        apexes = (qname[at:] for at in range(len(qname) + 1))
+        return next((self.zones[apex] for apex in apexes if apex in self.zones), None)
 
     def has_zone_below(self, qname: Name) -> bool:
         """Whether a zone lies below *qname*, which exists for that alone (RFC 8020)."""
@@ -116,7 +113,7 @@ def answer(packet: bytes, client: Client, catalogue: FileCatalogue, style: Style
         if not packed[_TC_OCTET] & _TC or response.answer is None:
             break
         packed = wire.pack(query, smaller, client.transport, style.dns)
-    return Reply(packed, response.zone, response.outcome)
+    return Reply(packed, response.zone, response.outcome, response.key)
 
 
 def _respond(
@@ -176,7 +173,8 @@ def _asked(
         everything=everything is not None,
         nothing=any(rule.action is Treatment.EMPTY for rule in rules),
     )
-    return _answered(sections, question, everything, client.address, catalogue)
+    response = _answered(sections, question, everything, client.address, catalogue)
+    return replace(response, key=key.label.decode("ascii", "replace")) if keyed and key else response
 
 
 def _not_ready(served: ServedFileZone) -> Response:

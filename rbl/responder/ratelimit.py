@@ -113,8 +113,10 @@ class RateLimiter:
     def _slot(self, client: Address, outcome: Class) -> int:
         is_ipv4 = isinstance(client, IPv4Address)
         prefix = int(client) >> ((32 - self.ipv4_prefix) if is_ipv4 else (128 - self.ipv6_prefix))
-        name = (prefix << 3 | is_ipv4 << 2 | outcome).to_bytes(17, "big")
-        return int.from_bytes(blake2b(name, digest_size=8, key=self._key).digest()) % len(self.tats)
+        name = (prefix << 1 | is_ipv4).to_bytes(17, "big")
+        # The classes of one prefix lie side by side, and never share a budget.
+        place = int.from_bytes(blake2b(name, digest_size=8, key=self._key).digest())
+        return place % (len(self.tats) // len(Class)) * len(Class) + outcome
 
 
 def _limited_but(exempt: Iterable[Network]) -> AccessList:

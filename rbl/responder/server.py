@@ -1,5 +1,7 @@
 """The sockets of the DNS server: UDP in one thread, TCP in an event loop of its own in another.
 
+With the compiled hot path UDP has several sockets at each address and a thread for each of them.
+
 Neither shares a thread with the web server or the prober, so that nothing there delays an answer.
 What is answered comes from a callable; ``udp`` and ``tcp`` move the bytes. All addresses are bound
 before the first query is answered, and a stop finishes what has arrived.
@@ -7,9 +9,12 @@ before the first query is answered, and a stop finishes what has arrived.
 RFC 1035 §4.2, RFC 7766 (TCP). Log events: ``dns_listening``, ``query_error`` (with traceback).
 """
 
+import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -27,13 +32,40 @@ _BACKLOG = 256
 _PORT_TRIES = 20  # for a port that is free for both transports, where the system chooses it
 _RECEIVE_BUFFER = 4 * 1024 * 1024  # a burst of some 10,000 queries waits rather than is lost
 
+if TYPE_CHECKING:
+    # It exists only where there was a compiler.
+    from rbl.responder.hotpath import HotPath
+
 _log = structlog.get_logger()
 
 Answerer = Callable[[bytes, Client], Reply]
 
 
+class _Udp(Protocol):
+    def start(self) -> None:
+        """Answer from now on, in threads."""
+
+    def stop(self) -> None:
+        """Answer what waits in the sockets, then close them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """The compiled hot path, and with how many threads at each address; 0: one a core."""
+
+    path: "HotPath"
+    threads: int = 0
+
+    def count(self) -> int:
+        """Return the number of threads, and sockets, for each address."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+
 class Server:
-    """Answers DNS at every address of *listen* with what *answerer* says, from start to stop."""
+    """Answers DNS at every address of *listen* with what *answerer* says, from start to stop.
+
+    With *hot* it answers over UDP what it can before *answerer* is asked.
+    """
 
     def __init__(
         self,
@@ -41,12 +73,14 @@ class Server:
         answerer: Answerer,
         counters: Counters,
         tcp_limits: TcpLimits | None = None,
+        hot: Hot | None = None,
     ) -> None:
         self._listen = tuple(listen)
         self._answerer = answerer
         self._counters = counters
         self._tcp_limits = tcp_limits or TcpLimits()
-        self._udp: UdpServer | None = None
+        self._hot = hot
+        self._udp: _Udp | None = None
         self._tcp: TcpServer | None = None
         self.bound: tuple[Listen, ...] = ()  # with the ports that the system chose for 0
 
@@ -57,19 +91,21 @@ class Server:
             ConfigError: names each address that cannot be bound, and why.
         """
         pairs: list[tuple[socket.socket, socket.socket]] = []
+        more: list[socket.socket] = []
         faults = []
         for listen in self._listen:
             try:
                 pairs.append(_bind_pair(listen))
+                if self._hot is not None:
+                    more += _bind_more(pairs[-1][0], self._hot.count() - 1)
             except OSError as fault:
                 faults.append(f"dns.listen: cannot listen on {listen}: {fault.strerror or fault}")
         if faults:
-            for pair in pairs:
-                for bound in pair:
-                    bound.close()
+            for bound in (*more, *(bound for pair in pairs for bound in pair)):
+                bound.close()
             raise ConfigError(faults)
         self.bound = tuple(Listen(*udp.getsockname()[:2]) for udp, _ in pairs)
-        self._udp = UdpServer([udp for udp, _ in pairs], self._answer, self._counters)
+        self._udp = self._udp_server([*(udp for udp, _ in pairs), *more])
         self._tcp = TcpServer([tcp for _, tcp in pairs], self._answer, self._counters, self._tcp_limits)
         self._udp.start()
         self._tcp.start()
@@ -82,6 +118,13 @@ class Server:
         if udp is not None and tcp is not None:
             udp.stop()
             tcp.stop(grace)
+
+    def _udp_server(self, sockets: Sequence[socket.socket]) -> _Udp:
+        if self._hot is None:
+            return UdpServer(sockets, self._answer, self._counters)
+        from rbl.responder.hotpath import HotUdpServer  # noqa: PLC0415 — where it was built
+
+        return HotUdpServer(sockets, self._hot.path, self._answer, self._counters)
 
     def _answer(self, packet: bytes, client: Client) -> bytes | None:
         """Return the answer to *packet*; a fault of this program is SERVFAIL and one log line."""
@@ -109,7 +152,25 @@ def _bind_pair(listen: Listen) -> tuple[socket.socket, socket.socket]:
     raise failure
 
 
-def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def _bind_more(first: socket.socket, count: int) -> list[socket.socket]:
+    """Return *count* more UDP sockets at the address and port of *first*, which share its packets.
+
+    Only now may others of this program's user bind there: *first* has found it free.
+    """
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    host, port = first.getsockname()[:2]
+    more: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            more.append(_bind(host, port, socket.SOCK_DGRAM, shared=True))  # noqa: PERF401  # see below
+    except OSError:
+        for bound in more:
+            bound.close()
+        raise
+    return more
+
+
+def _bind(host: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, kind)
     try:
@@ -121,6 +182,7 @@ def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         bound.settimeout(0)
         bound.bind((host, port))
         if kind == socket.SOCK_STREAM:

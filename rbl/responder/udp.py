@@ -46,9 +46,7 @@ class UdpServer:
         self._counters = counters
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="dns-udp", daemon=True)
-        for each in sockets:
-            if _is_any(each):
-                _ask_for_destination(each)
+        self._from_asked = {each for each in sockets if answers_from_asked(each)}
 
     def start(self) -> None:
         """Answer from now on, in a thread."""
@@ -78,7 +76,7 @@ class UdpServer:
         self._woken.close()
 
     def _loop_of(self, bound: socket.socket) -> Callable[[socket.socket, int], None]:
-        return self._answer_from_asked if _is_any(bound) else self._answer_plainly
+        return self._answer_from_asked if bound in self._from_asked else self._answer_plainly
 
     def _answer_plainly(self, bound: socket.socket, most: int) -> None:
         """Answer up to *most* packets that wait in a socket of one address."""
@@ -109,15 +107,15 @@ class UdpServer:
                     self._counters.send_failures.inc()
 
 
-def _is_any(bound: socket.socket) -> bool:
-    return bound.getsockname()[0] in _ANY
-
-
-def _ask_for_destination(bound: socket.socket) -> None:
+def answers_from_asked(bound: socket.socket) -> bool:
+    """Whether *bound* is of every address; then each packet comes with the one it was sent to."""
+    if bound.getsockname()[0] not in _ANY:
+        return False
     if bound.family == socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         bound.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    return True
 
 
 def _source(ancillary: _Ancillary) -> _Ancillary:

@@ -9,13 +9,15 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rbl.zone.zonefile import Kind, Reason, ZoneFile
 
-Numbers = NDArray[np.uint32]
+# Of one, two or four octets: whatever holds the largest of them.
+Numbers = NDArray[np.unsignedinteger[Any]]
 Cause = tuple[str, str | None]  # reason, and the listing's own text
 
 EXEMPTION = 0  # the number of the cause that stands for an exemption
@@ -23,6 +25,12 @@ NOT_LISTED = 0  # the number of the answer set of what is not listed
 
 _FIRST_TEST_POINT = IPv4Address("127.0.0.2")  # RFC 5782 §5
 _NEVER_LISTED = IPv4Address("127.0.0.1")  # RFC 5782 §5
+
+
+def narrowed(numbers: Numbers) -> Numbers:
+    """Return *numbers* in as few octets each as hold them: most lists have few causes and answer sets."""
+    largest = int(numbers.max()) if len(numbers) else 0
+    return numbers.astype(np.min_scalar_type(largest), copy=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rbl.zone import flatten
-from rbl.zone.answers import NOT_LISTED, Numbers, Vocabulary
+from rbl.zone.answers import NOT_LISTED, Numbers, Vocabulary, narrowed
 from rbl.zone.family import BLOCK_BITS, BLOCKS, Family, Keys
 from rbl.zone.flatten import Counts, Mask, Ranges, Rows
 
@@ -166,11 +166,12 @@ class Table:
         if not self.overlay:
             return self
         pieces = self._pieces()
+        rows = flatten.join(self.family, [rows for rows, _, _ in pieces])
         base = make_base(
-            flatten.join(self.family, [rows for rows, _, _ in pieces]),
+            replace(rows, cause=narrowed(rows.cause)),
             _offsets(self.row_counts),
             tuple(np.concatenate(column) for column in zip(*(keys for _, keys, _ in pieces), strict=True)),
-            np.concatenate([answer for _, _, answer in pieces]),
+            narrowed(np.concatenate([answer for _, _, answer in pieces])),
             _offsets(self.range_counts),
         )
         return replace(self, base=base, overlay={})
@@ -192,11 +193,12 @@ class Table:
         """Return the table with *blocks* holding *rows* and *ranges*, which are cut up here."""
         row_bounds = _bounds(self.family.blocks(rows.first), blocks)
         range_bounds = _bounds(self.family.blocks(ranges.start), blocks)
-        keys = self.family.keys(ranges.start)
+        keys, answers = self.family.keys(ranges.start), narrowed(ranges.answer)
+        rows = replace(rows, cause=narrowed(rows.cause))
         overlay = dict(self.overlay)
         for at, number in enumerate(blocks.tolist()):
             own = slice(range_bounds[at], range_bounds[at + 1])
-            own_keys, answer = tuple(key[own] for key in keys), ranges.answer[own]
+            own_keys, answer = tuple(key[own] for key in keys), answers[own]
             overlay[number] = Block(
                 rows.where(slice(row_bounds[at], row_bounds[at + 1])),
                 own_keys,
@@ -226,10 +228,10 @@ def _compiled(family: Family, rows: Rows, vocabulary: Vocabulary) -> Table:
     narrow = rows.where(~is_wide)
     ranges = flatten.flatten(family, rows, touched, vocabulary)
     base = make_base(
-        narrow,
+        replace(narrow, cause=narrowed(narrow.cause)),
         _offsets(np.bincount(family.blocks(narrow.first), minlength=BLOCKS)),
         family.keys(ranges.start),
-        ranges.answer,
+        narrowed(ranges.answer),
         _offsets(np.bincount(family.blocks(ranges.start), minlength=BLOCKS)),
     )
     return table_of(family, base, rows.where(is_wide), flatten.count(rows, vocabulary))

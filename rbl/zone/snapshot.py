@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from rbl.errors import BadInput, NotFound
 from rbl.zone import listednames
-from rbl.zone.answers import Vocabulary
+from rbl.zone.answers import Numbers, Vocabulary
 from rbl.zone.family import BLOCKS, IPV4, IPV6, Family
 from rbl.zone.flatten import Counts, Rows
 from rbl.zone.index import Index
@@ -38,7 +38,7 @@ from rbl.zone.ranges import Table, make_base, table_of
 from rbl.zone.zonefile import ZoneFile
 
 _MAGIC = b"rblindex"
-_VERSION = 1
+_VERSION = 2
 _PREAMBLE = struct.Struct("<8sIQI")
 _ALIGNMENT = 64  # a cache line; and no element of an array is split
 _WORDS = "words"  # the section with what is text: causes, combinations, names, unusable subjects, keys
@@ -258,11 +258,18 @@ def _table(family: Family, name: str, sections: dict[str, memoryview], header: _
     def array(part: str, dtype: np.dtype[Any]) -> NDArray[Any]:
         return np.frombuffer(sections[f"{name}.{part}"], dtype=dtype)
 
-    octet, number, offset = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.uint64)
-    rows = Rows(array("first", family.dtype), array("length", octet), array("cause", number))
-    wide = Rows(array("wide_first", family.dtype), array("wide_length", octet), array("wide_cause", number))
+    def numbers(part: str, count: int) -> Numbers:
+        octets = len(sections[f"{name}.{part}"]) // max(count, 1)
+        if octets > 4:
+            raise ValueError(part)
+        return array(part, np.dtype(f"u{octets or 1}"))
+
+    octet, offset = np.dtype(np.uint8), np.dtype(np.uint64)
+    lengths, wide_lengths = array("length", octet), array("wide_length", octet)
+    rows = Rows(array("first", family.dtype), lengths, numbers("cause", len(lengths)))
+    wide = Rows(array("wide_first", family.dtype), wide_lengths, numbers("wide_cause", len(wide_lengths)))
     keys = tuple(array(f"key{at}", dtype) for at, dtype in enumerate(family.key_dtypes))
-    answer = array("answer", number)
+    answer = numbers("answer", len(keys[0]))
     row_offsets, range_offsets = array("row_offsets", offset), array("range_offsets", offset)
     for offsets, columns in (
         (row_offsets, (rows.first, rows.length, rows.cause)),

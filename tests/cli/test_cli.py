@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from rbl import __version__
+from rbl.responder import compiled
 from tests.cli.conftest import Ran
 
 Rbl = Callable[..., Ran]
 
 
 def test_version(rbl: Rbl) -> None:
-    """``rbl --version`` prints the version."""
-    assert Ran(0, f"rbl {__version__}\n", "") == rbl("--version")
+    """``rbl --version`` prints the version, and which path answers DNS."""
+    assert Ran(0, f"rbl {__version__}, DNS by the {compiled.describe()}\n", "") == rbl("--version")
 
 
 def test_help_without_a_command(rbl: Rbl) -> None:

@@ -32,6 +32,7 @@ def packet(flags: str = "0100", counts: str = "0001 0000 0000 0000", rest: bytes
 
 
 QUESTION = NAME + bytes.fromhex("0001 0001")
+VERSION = b"\x07version\x04bind\x00" + bytes.fromhex("0010 0003")
 OPT = bytes.fromhex("00 0029 04d0 00000000 0000")
 
 TABLE = [
@@ -84,8 +85,8 @@ def test_refusal(running: Running, sent: Packet) -> None:
         client.connect(running.server.dns)
         client.settimeout(10)
         client.send(sent.octets)
-        # The server answers in order: what comes before this one's answer was for the odd packet.
-        client.send(b"\x43\x21" + packet(rest=QUESTION)[2:])
+        # Class CHAOS is answered where odd packets are, in order: what comes before was for the odd one.
+        client.send(b"\x43\x21" + packet(rest=VERSION)[2:])
         replies = [client.recv(65_535)]
         while replies[-1][:2] != b"\x43\x21":
             replies.append(client.recv(65_535))

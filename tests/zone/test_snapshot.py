@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -168,8 +169,8 @@ DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
     ("something else", lambda content: b"x" + content[1:], "it is no index"),
     (
         "another version",
-        lambda content: content[:8] + struct.pack("<I", 2) + content[12:],
-        "its format is 2, and this program reads 1",
+        lambda content: content[:8] + struct.pack("<I", 1) + content[12:],
+        "its format is 1, and this program reads 2",
     ),
     ("a bit in the header", lambda content: content[:30] + b"~" + content[31:], "its header is damaged"),
     (
@@ -252,6 +253,7 @@ def _with_base(index: Index, base: Base) -> Index:
     [
         (lambda base: replace(base, answer=base.answer + 99), "answer sets that there are not"),
         (lambda base: replace(base, answer=base.answer[:-1]), "more keys than answers"),
+        (lambda base: replace(base, answer=base.answer.astype(np.uint64)), "numbers too large for any"),
         (lambda base: replace(base, row_offsets=base.row_offsets[:-1]), "a block too few"),
         (lambda base: replace(base, row_offsets=base.row_offsets + 1), "the first block begins too late"),
         (lambda base: replace(base, range_offsets=base.range_offsets[::-1]), "blocks that go backwards"),

@@ -4,7 +4,7 @@ A line that is none of its dataset is a fault and passed over; a fault of a whol
 dataset cannot be loaded. Nothing here keeps an old dataset: whoever reads anew has it still.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from rbl.zone.rbldnsd.ipv6sets import Ip6trie, Ip6tset
 from rbl.zone.rbldnsd.kinds import Kind
 from rbl.zone.rbldnsd.namesets import Dnset
 from rbl.zone.rbldnsd.nametext import Key, lower_key, parse_name
-from rbl.zone.rbldnsd.reading import Fault, LineReader, Options, Reading, Stamp
+from rbl.zone.rbldnsd.reading import KEPT_FAULTS, Fault, Gate, LineReader, Options, Reading, Stamp
 from rbl.zone.rbldnsd.specials import (
     FileNameServers,
     FileSoa,
@@ -27,12 +27,11 @@ from rbl.zone.rbldnsd.specials import (
     parse_timestamp,
     parse_ttl,
     parse_widest,
+    without_comment,
     words_of,
 )
 from rbl.zone.rbldnsd.template import BASE
 from rbl.zone.rbldnsd.values import COMMENTS, Values, refuse, refuse_file
-
-__all__ = ["Dataset", "Kind", "Leaf", "Spec", "read"]
 
 
 class Builder(Protocol):
@@ -95,13 +94,22 @@ class Dataset:
         return sum(leaf.builder.count() for leaf in self.leaves)
 
 
-def read(spec: Spec, options: Options, folder: Path = Path()) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on while a dataset is read; see ``Reading``."""
+
+    gate: Gate | None = None
+    progress: Callable[[int], None] = lambda _: None
+    kept_faults: int = KEPT_FAULTS
+
+
+def read(spec: Spec, options: Options, folder: Path = Path(), watch: Watch | None = None) -> Dataset:
     """Return the dataset *spec*, whose file names are relative to *folder*.
 
     Raises:
         BadInput: it cannot be loaded; the message names the file, the line and the reason.
     """
-    reader = _Reader(spec, options)
+    reader = _Reader(spec, options, watch or Watch())
     stamps = []
     for name in spec.files:
         reader.start_file(name)
@@ -109,8 +117,8 @@ def read(spec: Spec, options: Options, folder: Path = Path()) -> Dataset:
         try:
             reader.take(lines)
         except BadInput as fault:
-            place = Fault(name, reader.reading.line, fault.message)
-            raise BadInput(str(place), code="dataset-not-loaded") from None
+            whole = Fault(name, reader.reading.line, fault.message)
+            raise BadInput(str(whole), code="dataset-not-loaded") from None
         stamps.append(lines.stamp)
     return reader.dataset(tuple(stamps))
 
@@ -121,6 +129,7 @@ class _Reader:
 
     spec: Spec
     options: Options
+    watch: Watch
     reading: Reading = field(init=False)
     main: Leaf | None = field(init=False, default=None)  # of a dataset that has entries itself
     leaves: list[Leaf] = field(default_factory=list)
@@ -133,7 +142,13 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self.ttl_seconds = self.options.ttl_seconds
-        self.reading = Reading(self.options, ttl_seconds=self.ttl_seconds)
+        self.reading = Reading(
+            self.options,
+            self.watch.gate,
+            self.watch.progress,
+            self.watch.kept_faults,
+            ttl_seconds=self.ttl_seconds,
+        )
         if self.spec.kind is not Kind.COMBINED:
             self.main = self._leaf(self.spec.kind, (b"",), self.variables)
             self.leaves.append(self.main)
@@ -266,7 +281,7 @@ class _Reader:
     def take_dataset(self, text: bytes) -> bool:
         if self.spec.kind is not Kind.COMBINED:
             return False
-        words = words_of(_without_comment(text))
+        words = words_of(without_comment(text))
         if not words:
             return False
         name = words[0].partition(b":")[0].decode("utf-8", "replace")
@@ -280,7 +295,7 @@ class _Reader:
         for word in words[1:]:
             labels = () if word == b"@" else parse_name(word)
             if labels is None:
-                self.reading.warn(f"invalid domain name {word[:60]!a}")
+                self.reading.warn(f"invalid domain name {word[:60].decode('latin-1')!a}")
             else:
                 apexes.append(lower_key(labels))
         if len(words) == 1:
@@ -330,11 +345,3 @@ _ADDRESSES: Mapping[Kind, type[Ip4set | Ip4trie | Ip4tset | Ip6trie | Ip6tset]] 
         Kind.IP6TSET: Ip6tset,
     }
 )
-
-
-def _without_comment(text: bytes) -> bytes:
-    """Return *text* up to a # or ; that stands after a blank."""
-    for at, octet in enumerate(text):
-        if octet in COMMENTS and (at == 0 or text[at - 1] in b" \t"):
-            return text[:at]
-    return text

@@ -10,8 +10,9 @@ from ipaddress import IPv4Address
 from rbl.terms import Address
 from rbl.zone.names import Name
 from rbl.zone.rbldnsd.clients import Acl, AclKey, Action, Treatment
-from rbl.zone.rbldnsd.dataset import Dataset, Kind, Leaf
+from rbl.zone.rbldnsd.dataset import Dataset, Leaf
 from rbl.zone.rbldnsd.generic import A
+from rbl.zone.rbldnsd.kinds import Kind
 from rbl.zone.rbldnsd.nametext import Key, key_of
 from rbl.zone.rbldnsd.part import Found, Part, Question, Rrsets
 from rbl.zone.rbldnsd.specials import MOST_NAME_SERVERS, FileNameServers, FileSoa

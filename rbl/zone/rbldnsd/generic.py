@@ -67,6 +67,8 @@ class Generic:
         if word.lower() == b"in" and after:
             rest = after
         rtype, value = _first_word(rest)
+        if self.reading.gate is not None:
+            self.reading.gate.record()
         number, rdata = self._rdata(rtype.lower(), value)
         record = Record(number, ttl_seconds, rdata)
         self.by_owner.setdefault(key, []).append(record)

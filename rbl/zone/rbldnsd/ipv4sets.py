@@ -51,6 +51,8 @@ class Ip4set:
         """
         address = read_address(line)
         if address is not None:
+            if self._reading.gate is not None:
+                self._reading.gate.ipv4(address, address, self._default)
             self._piece(0, address, address, self._default_number)
             return
         if line.startswith(b":"):
@@ -69,14 +71,10 @@ class Ip4set:
             first &= ~host_bits(bits)
         if self._reading.too_wide(first, last):
             return
-        if excluded:
-            outcome = EXCLUDED
-        elif end == len(line):
-            outcome = self._default_number
-        else:
-            value = entry_value(line[end:], self._default, self._reading.warn)
-            outcome = self._values.number(value)
-        self._expand(first, last, outcome)
+        value = None if excluded else entry_value(line[end:], self._default, self._reading.warn)
+        if self._reading.gate is not None:
+            self._reading.gate.ipv4(first, last, value)
+        self._expand(first, last, EXCLUDED if value is None else self._values.number(value))
 
     def steps(self) -> Steps:
         """Return what holds where."""
@@ -152,14 +150,13 @@ class Ip4trie:
             first &= ~host_bits(bits)
         if self._reading.too_wide(first, first | host_bits(bits)):
             return
-        outcome = EXCLUDED
-        if not excluded:
-            value = conditional_value(line[end:], self._default, self._reading.warn)
-            outcome = self._values.number(value)
+        value = None if excluded else conditional_value(line[end:], self._default, self._reading.warn)
         of_length = self.networks.setdefault(bits, {})
         if first in of_length:
             refuse(f"duplicated entry for {IPv4Address(first)}/{bits}")
-        of_length[first] = outcome
+        if self._reading.gate is not None:
+            self._reading.gate.ipv4(first, first | host_bits(bits), value)
+        of_length[first] = EXCLUDED if value is None else self._values.number(value)
 
     def steps(self) -> Steps:
         """Return what holds where."""
@@ -192,7 +189,7 @@ class Ip4tset:
         """
         address = read_address(line)
         if address is not None:
-            self.members.append(address)
+            self._take(address)
             return
         if line.startswith(b":"):
             if self._set is None:
@@ -201,7 +198,7 @@ class Ip4tset:
         found = read_prefix(line)
         if found is None or found[1] != 32 or not _ends(line, found[2]):
             refuse("invalid address")
-        self.members.append(found[0])
+        self._take(found[0])
 
     @property
     def outcome(self) -> int:
@@ -218,6 +215,12 @@ class Ip4tset:
     def count(self) -> int:
         """Return the number of entries."""
         return len(self.members)
+
+    def _take(self, address: int) -> None:
+        if self._reading.gate is not None:
+            (value,) = self._values.of(self.outcome)
+            self._reading.gate.ipv4(address, address, value)
+        self.members.append(address)
 
 
 def _ends(line: bytes, at: int) -> bool:

@@ -56,14 +56,13 @@ class Ip6trie:
             if not self._reading.options.accept_host_bits:
                 refuse("invalid range (non-zero host part)")
             first &= ~host
-        outcome = EXCLUDED
-        if not excluded:
-            value = conditional_value(line[end:], self._default, self._reading.warn)
-            outcome = self._values.number(value)
+        value = None if excluded else conditional_value(line[end:], self._default, self._reading.warn)
         of_length = self.networks.setdefault(bits, {})
         if first in of_length:
             refuse(f"duplicated entry for {IPv6Address(first)}/{bits}")
-        of_length[first] = outcome
+        if self._reading.gate is not None:
+            self._reading.gate.ipv6(first, bits, value)
+        of_length[first] = EXCLUDED if value is None else self._values.number(value)
 
     def steps(self) -> Steps:
         """Return what holds where."""
@@ -109,6 +108,9 @@ class Ip6tset:
         if found[1] != wanted:
             what = "exclusion" if excluded else "regular entry"
             refuse(f"invalid address for {what} (should be {wanted} bits)")
+        if self._reading.gate is not None:
+            (value,) = self._values.of(self.outcome)
+            self._reading.gate.ipv6(found[0], wanted, None if excluded else value)
         (self.exclusions if excluded else self.subnets).add(found[0])
 
     @property

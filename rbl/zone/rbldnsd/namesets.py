@@ -53,14 +53,14 @@ class NameSet:
         found = self.exact.get(key)
         if found is not None:
             return (NOTHING if found == EXCLUDED else found), key
-        return self._wildcard(key[key[0] + 1 :])
+        return self.nearest_wildcard(key[key[0] + 1 :])
 
     def has_below(self, key: Key) -> bool:
         """Whether any name below *key* is listed."""
-        return key in self.below or self._wildcard(key)[0] != NOTHING
+        return key in self.below or self.nearest_wildcard(key)[0] != NOTHING
 
-    def _wildcard(self, above: Key) -> tuple[int, Key]:
-        """Return the outcome and the entry of the nearest wildcard at *above* or above that."""
+    def nearest_wildcard(self, above: Key) -> tuple[int, Key]:
+        """Return the outcome of the names below *above*, and the entry: the nearest wildcard."""
         while above and self.wildcards:
             found = self.wildcards.get(above)
             if found is not None and not (found == EXCLUDED and self.wildcards_fall_through):
@@ -79,14 +79,10 @@ class Dnset:
     exact: dict[Key, int] = field(default_factory=dict)
     wildcards: dict[Key, int] = field(default_factory=dict)
     _default: Value = DEFAULT
-    _default_number: int = NOTHING
-
-    def __post_init__(self) -> None:
-        self._set_default(b"")
 
     def start_file(self) -> None:
         """Forget the default value: each file begins with its own."""
-        self._set_default(b"")
+        self._default = DEFAULT
 
     def add(self, line: bytes) -> None:
         """Take one line.
@@ -95,7 +91,7 @@ class Dnset:
             BadInput: it is none of this dataset.
         """
         if line.startswith(b":"):
-            self._set_default(line)
+            self._default = parse_value(line, DEFAULT, self.reading.warn)
             return
         excluded = line.startswith(b"!")
         if excluded:
@@ -104,16 +100,14 @@ class Dnset:
         labels = parse_name(name) if name else None
         if not labels:
             refuse("invalid domain name")
-        if excluded:
-            outcome = EXCLUDED
-        elif not rest:
-            outcome = self._default_number
-        else:
-            read = conditional_value if self.hashed else entry_value
-            outcome = self.values.number(read(rest, self._default, self.reading.warn))
+        read = conditional_value if self.hashed else entry_value
+        value = None if excluded else read(rest, self._default, self.reading.warn)
         if form is not _Form.NAME and self.hashed and len(labels) > _HASHED_LABELS:
             refuse_file(f"cannot insert wildcard: a dnhash takes {_HASHED_LABELS} labels at most")
         key = lower_key(labels)
+        if self.reading.gate is not None:
+            self.reading.gate.name(key, value)
+        outcome = EXCLUDED if value is None else self.values.number(value)
         if form is not _Form.BELOW:
             self._put(self.exact, key, outcome)
         if form is not _Form.NAME:
@@ -134,10 +128,6 @@ class Dnset:
     def count(self) -> int:
         """Return the number of entries."""
         return len(self.exact) + len(self.wildcards)
-
-    def _set_default(self, line: bytes) -> None:
-        self._default = parse_value(line, DEFAULT, self.reading.warn) if line else DEFAULT
-        self._default_number = self.values.number(self._default)
 
     def _put(self, names: dict[Key, int], key: Key, outcome: int) -> None:
         old = NOTHING if self.hashed else names.get(key, NOTHING)

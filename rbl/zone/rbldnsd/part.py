@@ -16,7 +16,7 @@ from rbl.zone.family import IPV4, IPV6, Family
 from rbl.zone.names import Name
 from rbl.zone.ranges import Table
 from rbl.zone.rbldnsd import steps, template
-from rbl.zone.rbldnsd.dataset import Kind, Leaf
+from rbl.zone.rbldnsd.dataset import Leaf
 from rbl.zone.rbldnsd.generic import TXT, A, Generic, Records
 from rbl.zone.rbldnsd.ipv4sets import Ip4set, Ip4trie, Ip4tset
 from rbl.zone.rbldnsd.ipv6sets import Ip6trie, Ip6tset
@@ -273,7 +273,6 @@ def _ipv4_inside(network: IPv6Network) -> IPv4Network | None:
 
 __all__ = [
     "Found",
-    "Kind",
     "Member",
     "Part",
     "Question",

@@ -11,15 +11,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from rbl.errors import BadInput
-from rbl.zone.rbldnsd.values import LARGEST_NUMBER
+from rbl.zone.rbldnsd.values import LARGEST_NUMBER, Value
 
 LONGEST_LINE = 64 * 1024  # rbldnsd cuts lines at 16 to 32 KiB; a text has 255 octets
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
-_KEPT_FAULTS = 10_000  # of one dataset; what is beyond them is counted
+KEPT_FAULTS = 10_000  # of one dataset; what is beyond them is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,33 @@ class Fault:
         )
 
 
+class Gate(Protocol):
+    """Looks at every entry before it is taken; raises BadInput for one that is to be refused.
+
+    *value* None stands for an exclusion.
+    """
+
+    def ipv4(self, first: int, last: int, value: Value | None, /) -> None:
+        """Look at a range of IPv4 addresses."""
+
+    def ipv6(self, first: int, length: int, value: Value | None, /) -> None:
+        """Look at an IPv6 network."""
+
+    def name(self, key: bytes, value: Value | None, /) -> None:
+        """Look at a name, or the name above which a wildcard stands."""
+
+    def record(self) -> None:
+        """Look at an ordinary record."""
+
+
 @dataclass(slots=True)
 class Reading:
-    """Where the reader of one dataset is."""
+    """Where the reader of one dataset is, and who looks on."""
 
     options: Options
+    gate: Gate | None = None
+    progress: Callable[[int], None] = lambda _: None  # is told how many octets of a file were read
+    kept_faults: int = KEPT_FAULTS
     file: str = ""
     line: int = 0
     widest: int = 0  # how many addresses a range may have ($MAXRANGE4); 0: any number
@@ -77,7 +99,7 @@ class Reading:
     def warn(self, reason: str) -> None:
         """Note that the line being read is not taken as it is."""
         self.fault_count += 1
-        if len(self.faults) < _KEPT_FAULTS:
+        if len(self.faults) < self.kept_faults:
             self.faults.append(Fault(self.file, self.line, reason))
 
     def too_wide(self, first: int, last: int) -> bool:
@@ -125,10 +147,11 @@ class LineReader:
     def __iter__(self) -> Iterator[bytes]:
         reading = self._reading
         reading.line = 0
+        reading.progress(0)
         try:
             with self._path.open("rb") as file:
                 before = os.fstat(file.fileno())
-                yield from self._lines(self._content(file))
+                yield from self._lines(self._content(file), file)
                 after = os.fstat(file.fileno())
         except OSError as fault:
             reading.line = 0
@@ -151,10 +174,11 @@ class LineReader:
             raise _unreadable("file is compressed, decompression disabled")
         return cast("BinaryIO", gzip.GzipFile(fileobj=file))
 
-    def _lines(self, content: BinaryIO) -> Iterator[bytes]:
+    def _lines(self, content: BinaryIO, file: BinaryIO) -> Iterator[bytes]:
         reading = self._reading
         rest = b""
         while piece := content.read(_PIECE):
+            reading.progress(file.tell())
             piece = rest + piece
             lines = piece.split(b"\n")
             rest = lines.pop()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rbl.zone.names import Name
 from rbl.zone.rbldnsd.nametext import parse_name
 from rbl.zone.rbldnsd.reading import Options
-from rbl.zone.rbldnsd.values import LARGEST_NUMBER, parse_seconds
+from rbl.zone.rbldnsd.values import BLANKS, COMMENTS, LARGEST_NUMBER, parse_seconds
 
 MOST_NAME_SERVERS = 32
 
@@ -43,6 +43,14 @@ class FileNameServers:
 def words_of(text: bytes) -> list[bytes]:
     """Return the words of *text*, between blanks and tabs alone."""
     return [word for word in re.split(rb"[ \t]+", text) if word]
+
+
+def without_comment(text: bytes) -> bytes:
+    """Return *text* up to a # or ; that stands after a blank."""
+    for at, octet in enumerate(text):
+        if octet in COMMENTS and (at == 0 or text[at - 1] in BLANKS):
+            return text[:at]
+    return text
 
 
 def parse_ttl(word: bytes, options: Options, default: int) -> int | None:

@@ -1,0 +1,78 @@
+# _hotpath.pyx says what each does.
+
+from collections.abc import Callable
+from typing import TypeAlias, final
+
+from rbl.responder import access, catalogue, ratelimit
+from rbl.responder.wire import RRset
+from rbl.terms import Address
+from rbl.zone.answers import AnswerSet
+
+OUTCOMES: tuple[str, ...]
+
+_PackAddresses: TypeAlias = Callable[[tuple[Address, ...], int], RRset | None]
+
+@final
+class AccessTable:
+    def __new__(
+        cls,
+        table: access.AccessTable,
+        answer_sets: list[AnswerSet | None],
+        url: str,
+        pack_addresses: _PackAddresses,
+    ) -> AccessTable: ...
+
+@final
+class NameIndex:
+    def named(self, hashes: set[int]) -> dict[int, bytes]: ...
+
+@final
+class ServedZone:
+    source: catalogue.ServedZone
+    names: NameIndex
+    def __new__(
+        cls, source: catalogue.ServedZone, apex: bytes, number: int, of_names: bool, access: AccessTable
+    ) -> ServedZone: ...
+    def serve(self, before: ServedZone | None, pack_addresses: _PackAddresses, seed: int) -> None: ...
+
+@final
+class ClientRules:
+    def __new__(
+        cls,
+        largest_octets: int,
+        nsid: bytes,
+        foreign: bytes,
+        denied: bytes,
+        access: AccessTable,
+        secrets: bytes,
+    ) -> ClientRules: ...
+    def limit(self, limiter: ratelimit.RateLimiter, exempt: AccessTable, slots: int, seed: int) -> None: ...
+
+@final
+class Generation:
+    zones: list[ServedZone]
+    def __new__(cls, rules: ClientRules, zones: list[ServedZone]) -> Generation: ...
+    def answer(self, packet: bytes, address: bytes, now: int) -> tuple[bytes | None, int, int] | None: ...
+
+@final
+class Exchange:
+    def __new__(cls, generation: Generation) -> Exchange: ...
+    def publish(self, generation: Generation) -> Generation: ...
+
+@final
+class Worker:
+    zone_count: int
+    send_failures: int
+    unplaced_hits: int
+    def __new__(
+        cls,
+        exchange: Exchange,
+        descriptor: int,
+        any_address: bool,
+        zone_count: int,
+        hand_up: Callable[[bytes, bytes], bytes | None],
+    ) -> Worker: ...
+    def run(self) -> None: ...
+    def stop(self) -> None: ...
+    def counts(self) -> list[int]: ...
+    def take_hits(self) -> list[tuple[int, int, int, int, int]]: ...

@@ -1,0 +1,377 @@
+# The loop over batches of packets: one socket and one thread, without the interpreter.
+
+from libc.errno cimport EAGAIN, EINTR, errno
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.unistd cimport usleep
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/socket.h>
+    #include <netinet/in.h>
+    #include <arpa/inet.h>
+
+    /* Keep, of what came with a packet, the address it was sent to, to answer from there. The
+       interface is left to the routing table: it may not be the one the query came by. */
+    static void rbl_answer_from_asked(struct msghdr *header) {
+        for (struct cmsghdr *each = CMSG_FIRSTHDR(header); each; each = CMSG_NXTHDR(header, each)) {
+            if (each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_PKTINFO)
+                ((struct in_pktinfo *)CMSG_DATA(each))->ipi_ifindex = 0;
+            else if (each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_PKTINFO)
+                ((struct in6_pktinfo *)CMSG_DATA(each))->ipi6_ifindex = 0;
+        }
+    }
+    static const uint8_t *rbl_packed(const void *name, uint32_t *octets) {
+        if (((const struct sockaddr *)name)->sa_family == AF_INET) {
+            *octets = 4;
+            return (const uint8_t *)&((const struct sockaddr_in *)name)->sin_addr;
+        }
+        *octets = 16;
+        return (const uint8_t *)&((const struct sockaddr_in6 *)name)->sin6_addr;
+    }
+    """
+    ctypedef struct iovec "struct iovec":
+        void *iov_base
+        size_t iov_len
+    ctypedef struct msghdr "struct msghdr":
+        void *msg_name
+        uint32_t msg_namelen
+        iovec *msg_iov
+        size_t msg_iovlen
+        void *msg_control
+        size_t msg_controllen
+        int msg_flags
+    ctypedef struct mmsghdr "struct mmsghdr":
+        msghdr msg_hdr
+        unsigned int msg_len
+    int MSG_WAITFORONE
+    int MSG_DONTWAIT
+    int recvmmsg(int descriptor, mmsghdr *messages, unsigned int count, int flags, timespec *timeout) nogil
+    int sendmmsg(int descriptor, mmsghdr *messages, unsigned int count, int flags) nogil
+    void rbl_answer_from_asked(msghdr *header) noexcept nogil
+    const uint8_t *rbl_packed(const void *name, uint32_t *octets) noexcept nogil
+
+cdef enum:
+    BATCH = 64
+    # A query is some 100 octets. Of a longer packet the rest is lost and the parser says FORMERR.
+    LARGEST_QUERY = 4096
+    # Not a power of two: else the first lines of all buffers would share one set of the cache.
+    QUERY_STRIDE = LARGEST_QUERY + 192
+    CONTROL_WORDS = 8
+    CONTROL_OCTETS = 8 * CONTROL_WORDS
+    NAME_STORAGE = 32  # a sockaddr_in6 has 28
+    ANSWERS_OCTETS = BATCH * LARGEST_QUERY + LARGEST_ANSWER
+    # What is answered at a stop of what waits in the socket: more arrives for ever.
+    LAST_PACKETS = 10000
+    HIT_SLOTS = 16384
+    HIT_PROBES = 4  # two lines of the cache
+    PAUSE_MICROSECONDS = 20
+
+ctypedef struct Hit:
+    Mark mark
+    uint32_t what  # the zone's number and, in the last three bits, the sort of hit; 0: free
+    uint32_t count
+
+ctypedef struct Desk:
+    # What other threads read. One writer each.
+    uint64_t batches  # odd while what was published is in use
+    uint64_t writing  # which of the tables of hits
+    uint64_t send_failures
+    uint64_t unplaced_hits
+    # What other threads write.
+    uint64_t stopping
+    uint64_t wanted  # which table of hits is to be written from the next batch on
+    uint64_t *counts  # by zone, none of ours first, and outcome
+    Hit *hits[2]
+    # The worker's own.
+    mmsghdr received[BATCH]
+    iovec received_in[BATCH]
+    mmsghdr sent[BATCH]
+    iovec sent_from[BATCH]
+    Query asked[BATCH]
+    uint8_t left[BATCH]  # the packets for the reference path
+    uint32_t left_count
+    uint32_t answered
+    uint32_t used  # octets of answers
+    uint8_t names[BATCH][NAME_STORAGE]
+    uint64_t controls[BATCH][CONTROL_WORDS]
+    uint8_t *queries
+    uint8_t *answers
+
+
+cdef class Exchange:
+    """Where the generation of the moment lies, and who may be reading it."""
+
+    cdef uint64_t _current  # Frozen *
+    cdef Generation _generation
+    cdef list _workers
+
+    def __cinit__(self, Generation generation):
+        self._workers = []
+        self._generation = generation
+        self._current = <uint64_t>&generation.frozen
+
+    def publish(self, Generation generation):
+        """Have every batch from now on answered from *generation*; return when none uses the last one.
+
+        One caller at a time.
+        """
+        cdef Generation before = self._generation
+        cdef Worker worker
+        rbl_store(&self._current, <uint64_t>&generation.frozen)
+        self._generation = generation
+        for worker in self._workers:
+            worker._await_batch()
+        return before  # and with it goes the last reference
+
+
+cdef class Worker:
+    """Answers what arrives at one socket, from ``run`` to ``stop``."""
+
+    cdef Desk *_desk
+    cdef Exchange _exchange
+    cdef object _hand_up
+    cdef int _descriptor
+    cdef bint _any
+    cdef readonly uint32_t zone_count
+
+    def __cinit__(self, Exchange exchange, int descriptor, bint any_address, uint32_t zone_count, object hand_up):
+        cdef uint32_t at
+        cdef Desk *desk = <Desk *>_claim(sizeof(Desk))
+        self._desk = desk
+        self._exchange = exchange
+        self._descriptor = descriptor
+        self._any = any_address
+        self._hand_up = hand_up
+        self.zone_count = zone_count
+        desk.counts = <uint64_t *>_claim((zone_count + 1) * OUTCOME_COUNT * sizeof(uint64_t))
+        desk.hits[0] = <Hit *>_claim(HIT_SLOTS * sizeof(Hit))
+        desk.hits[1] = <Hit *>_claim(HIT_SLOTS * sizeof(Hit))
+        desk.queries = <uint8_t *>_claim(BATCH * QUERY_STRIDE)
+        desk.answers = <uint8_t *>_claim(ANSWERS_OCTETS)
+        for at in range(BATCH):
+            desk.received_in[at].iov_base = desk.queries + at * QUERY_STRIDE
+            desk.received_in[at].iov_len = LARGEST_QUERY
+            desk.received[at].msg_hdr.msg_iov = &desk.received_in[at]
+            desk.received[at].msg_hdr.msg_iovlen = 1
+            desk.received[at].msg_hdr.msg_name = desk.names[at]
+            desk.sent[at].msg_hdr.msg_iov = &desk.sent_from[at]
+            desk.sent[at].msg_hdr.msg_iovlen = 1
+            if any_address:
+                desk.received[at].msg_hdr.msg_control = desk.controls[at]
+        exchange._workers.append(self)
+
+    def run(self):
+        """Answer until the socket is shut down after ``stop``, then what waits in it."""
+        cdef Desk *desk = self._desk
+        cdef int received
+        cdef uint32_t left
+        with nogil:
+            while not rbl_load(&desk.stopping):
+                received = self._receive(MSG_WAITFORONE)
+                if received > 0:
+                    self._answer_batch(received)
+            left = LAST_PACKETS
+            while left > 0:
+                received = self._receive(MSG_DONTWAIT)
+                if received <= 0:
+                    break
+                self._answer_batch(received)
+                left -= received if <uint32_t>received < left else left
+
+    def stop(self):
+        """Have ``run`` end. It may wait in the socket, which the caller shuts down to wake it."""
+        rbl_store(&self._desk.stopping, 1)
+
+    def counts(self):
+        """Return how often each outcome was, for each zone, those of none of ours first."""
+        cdef uint32_t at
+        return [self._desk.counts[at] for at in range((self.zone_count + 1) * OUTCOME_COUNT)]
+
+    @property
+    def send_failures(self):
+        """How many answers the system would not send."""
+        return self._desk.send_failures
+
+    @property
+    def unplaced_hits(self):
+        """How many hits found no room in their table, and were not counted by listing."""
+        return self._desk.unplaced_hits
+
+    def take_hits(self):
+        """Return the hits since the last call: sort, zone, address in two halves (or a hash), how many.
+
+        One caller at a time.
+        """
+        cdef Desk *desk = self._desk
+        cdef uint64_t last = desk.wanted
+        cdef Hit *hit
+        cdef uint32_t at
+        cdef list taken = []
+        rbl_store(&desk.wanted, 1 - last)
+        self._await_batch()
+        for at in range(HIT_SLOTS):
+            hit = &desk.hits[last][at]
+            if hit.what:
+                taken.append((hit.what & 7, hit.what >> 3, hit.mark.high, hit.mark.low, hit.count))
+        memset(desk.hits[last], 0, HIT_SLOTS * sizeof(Hit))
+        return taken
+
+    cdef int _await_batch(self) except -1:
+        """Return when no batch that has begun before is under way."""
+        cdef uint64_t begun = rbl_load(&self._desk.batches)
+        if begun & 1:
+            with nogil:
+                while rbl_load(&self._desk.batches) == begun:
+                    usleep(PAUSE_MICROSECONDS)
+        return 0
+
+    cdef int _receive(self, int flags) noexcept nogil:
+        """Wait for packets and return how many there are; 0 or less where the wait had another end."""
+        cdef Desk *desk = self._desk
+        cdef uint32_t at
+        cdef int received
+        for at in range(BATCH):
+            desk.received[at].msg_hdr.msg_namelen = NAME_STORAGE
+            if self._any:
+                desk.received[at].msg_hdr.msg_controllen = CONTROL_OCTETS
+        received = recvmmsg(self._descriptor, desk.received, BATCH, flags, NULL)
+        if received == 1 and desk.received[0].msg_hdr.msg_namelen == 0:
+            return 0  # no packet: the socket was shut down
+        return received
+
+    cdef void _answer_batch(self, int received) noexcept nogil:
+        cdef Desk *desk = self._desk
+        cdef uint32_t at
+        cdef int32_t octets
+        cdef timespec clock
+        cdef int64_t now
+        cdef Client client
+        cdef Tally tally
+        cdef const uint8_t *packed
+        cdef uint32_t packed_octets
+        cdef const Frozen *frozen
+        cdef uint64_t batch = desk.batches
+        clock_gettime(CLOCK_REALTIME, &clock)
+        now = <int64_t>clock.tv_sec * 1000000000 + clock.tv_nsec
+        desk.answered = desk.used = desk.left_count = 0
+        rbl_store(&desk.batches, batch + 1)
+        frozen = <const Frozen *>rbl_load(&self._exchange._current)
+        desk.writing = rbl_load(&desk.wanted)
+        for at in range(<uint32_t>received):
+            _seek(frozen, desk.queries + at * QUERY_STRIDE, desk.received[at].msg_len, &desk.asked[at])
+        for at in range(<uint32_t>received):
+            _approach(&desk.asked[at])
+        for at in range(<uint32_t>received):
+            _find(&desk.asked[at])
+        for at in range(<uint32_t>received):
+            packed = rbl_packed(desk.names[at], &packed_octets)
+            _read_client(&client, packed, packed_octets)
+            octets = _answer(frozen, &client, now, &desk.asked[at], desk.answers + desk.used, &tally)
+            if octets == HANDED_UP:
+                desk.left[desk.left_count] = at
+                desk.left_count += 1
+                continue
+            _tally(desk, &tally)
+            if octets > 0:
+                self._queue(at, octets)
+        rbl_store(&desk.batches, batch + 2)
+        self._send()
+        if desk.left_count:
+            # Not within the batch: who publishes a generation holds the interpreter and waits for it.
+            with gil:
+                for at in range(desk.left_count):
+                    self._hand_up_one(desk.left[at])
+            self._send()
+
+    cdef void _queue(self, uint32_t at, uint32_t octets) noexcept nogil:
+        """Queue the answer that stands at the end of the answers, to the client of packet *at*."""
+        cdef Desk *desk = self._desk
+        cdef msghdr *received = &desk.received[at].msg_hdr
+        cdef msghdr *sent = &desk.sent[desk.answered].msg_hdr
+        desk.sent_from[desk.answered].iov_base = desk.answers + desk.used
+        desk.sent_from[desk.answered].iov_len = octets
+        sent.msg_name = received.msg_name
+        sent.msg_namelen = received.msg_namelen
+        if self._any:
+            rbl_answer_from_asked(received)
+            sent.msg_control = received.msg_control
+            sent.msg_controllen = received.msg_controllen
+        desk.answered += 1
+        desk.used += octets
+
+    cdef void _send(self) noexcept nogil:
+        """Send what is queued. What the system would not send is as if the network had lost it."""
+        cdef Desk *desk = self._desk
+        cdef uint32_t at = 0
+        cdef int sent
+        while at < desk.answered:
+            sent = sendmmsg(self._descriptor, desk.sent + at, desk.answered - at, 0)
+            if sent > 0:
+                at += sent
+            elif errno != EINTR:
+                rbl_count(&desk.send_failures)
+                at += 1
+        desk.answered = desk.used = 0
+
+    cdef int _hand_up_one(self, uint32_t at) except -1:
+        """Have the reference path answer packet *at*, and queue what it says."""
+        cdef Desk *desk = self._desk
+        cdef uint32_t octets
+        cdef const uint8_t *packed = rbl_packed(desk.names[at], &octets)
+        cdef bytes reply
+        cdef bytes query = (<char *>desk.queries + at * QUERY_STRIDE)[:desk.received[at].msg_len]
+        reply = self._hand_up(query, (<char *>packed)[:octets])
+        if reply is None:
+            return 0
+        if len(reply) > LARGEST_ANSWER:  # no answer over UDP is
+            rbl_count(&desk.send_failures)
+            return 0
+        if len(reply) > 0:
+            if desk.used + len(reply) > ANSWERS_OCTETS:
+                self._send()
+            memcpy(desk.answers + desk.used, <const char *>reply, len(reply))
+            self._queue(at, len(reply))
+        return 0
+
+    def __dealloc__(self):
+        cdef Desk *desk = self._desk
+        if desk is not NULL:
+            free(desk.counts)
+            free(desk.hits[0])
+            free(desk.hits[1])
+            free(desk.queries)
+            free(desk.answers)
+            free(desk)
+
+
+cdef inline void _tally(Desk *desk, const Tally *tally) noexcept nogil:
+    """Count one query, and the hit of a listing where there was one."""
+    cdef uint32_t row = 0 if tally.zone is NULL else tally.zone.number + 1
+    cdef uint32_t what
+    rbl_count(&desk.counts[row * OUTCOME_COUNT + tally.outcome])
+    if tally.hit:
+        what = tally.zone.number << 3 | tally.hit
+        # Where the table is full of addresses, those of one range still find room together.
+        if _count_hit(desk.hits[desk.writing], what, &tally.asked):
+            return
+        if tally.start.high != tally.asked.high or tally.start.low != tally.asked.low:
+            if _count_hit(desk.hits[desk.writing], what, &tally.start):
+                return
+        rbl_count(&desk.unplaced_hits)
+
+
+cdef inline bint _count_hit(Hit *hits, uint32_t what, const Mark *mark) noexcept nogil:
+    """Count a hit, and return whether there was room for it."""
+    cdef uint64_t at = rbl_mix(mark.high ^ what, mark.low ^ <uint64_t>0xA0761D6478BD642F)
+    cdef uint32_t probe
+    cdef Hit *hit
+    for probe in range(HIT_PROBES):
+        hit = &hits[(at + probe) % HIT_SLOTS]
+        if hit.what == 0:
+            hit.what = what
+            hit.mark = mark[0]
+        if hit.what == what and hit.mark.high == mark.high and hit.mark.low == mark.low:
+            hit.count += 1
+            return True
+    return False

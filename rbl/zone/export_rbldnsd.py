@@ -1,0 +1,108 @@
+"""A list as a data file of rbldnsd, to be served as ``zone:combined:file``; rbl reads it too.
+
+Addresses are an ip4set and ip6tries in which nothing overlaps, names a dnset. rbldnsd cuts texts to 254
+octets, has no AAAA at the apex, and fills a wildcard's text with the wildcard's own name.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from rbl.zone import export
+from rbl.zone.answers import AnswerSet
+from rbl.zone.export import Listed
+from rbl.zone.index import Index
+from rbl.zone.runs import networks
+from rbl.zone.zonefile import Kind, ZoneFile
+
+_Lines = Iterator[str]
+_Entry = tuple[str, AnswerSet]
+
+
+def lines(index: Index) -> _Lines:
+    """Yield the lines of the file."""
+    zone = index.zone
+    yield f"# {zone.apex_text}: {index.live()} listings at serial {index.serial}"
+    yield from _head(zone, index.serial)
+    yield from _apex(zone)
+    if zone.kind is Kind.NAMES:
+        yield from _names(index)
+        return
+    found = [answer for answer in index.vocabulary.answers if answer is not None]
+    for ttl in sorted({answer.ttl_seconds for answer in found}):
+        of_ttl = (
+            each for each in export.addresses(index) if each.answer.ttl_seconds == ttl and each.bits == 32
+        )
+        yield from _dataset(zone, "ip4set", ttl, _ipv4(of_ttl), whole=True)
+        # An ip6trie has one value at a place: the second one stands in a second one, and so on.
+        most = max(len(export.pairs(answer)) for answer in found if answer.ttl_seconds == ttl)
+        for rank in range(most):
+            yield from _dataset(zone, "ip6trie", ttl, _ipv6(index, ttl), rank=rank)
+
+
+def _head(zone: ZoneFile, serial: int) -> _Lines:
+    soa = zone.soa
+    times = (soa.refresh_seconds, soa.retry_seconds, soa.expire_seconds, soa.minimum_seconds)
+    yield " ".join(
+        (
+            f"$SOA {soa.ttl_seconds or 1} {export.dotted(soa.mname)} {export.dotted(soa.rname)}",
+            str(serial % 2**32),
+            *map(str, times),
+        )
+    )
+    servers = " ".join(map(export.dotted, zone.name_servers))
+    yield f"$NS {zone.name_server_ttl_seconds or 1} {servers}"
+
+
+def _apex(zone: ZoneFile) -> _Lines:
+    own = zone.apex_records
+    records = [f"A {address}" for address in own.addresses if isinstance(address, IPv4Address)]
+    records += [f'TXT "{text}"' for text in own.texts]
+    records += [f"MX {preference} {export.dotted(name)}" for preference, name in own.mail_exchangers]
+    if records:
+        yield "$DATASET generic:apex @"
+        yield from (f"@ {own.ttl_seconds or 1} {record}" for record in records)
+
+
+def _dataset(
+    zone: ZoneFile, kind: str, ttl: int, entries: Iterable[_Entry], *, rank: int = 0, whole: bool = False
+) -> _Lines:
+    """Yield a dataset of the value of *rank* of each of *entries*, or of all their values."""
+    default = None
+    for subject, answer in entries:
+        found = [_value(zone, *pair) for pair in export.pairs(answer)]
+        for value in found if whole else found[rank : rank + 1]:
+            if default is None:
+                yield f"$DATASET {kind}:{zone.apex_text[:20]} @"
+                yield f"$TTL {ttl or 1}"
+                yield (default := value)
+            yield subject if value == default else f"{subject} {value}"
+
+
+def _ipv4(listed: Iterable[Listed]) -> Iterator[_Entry]:
+    for each in listed:
+        # An ip4set knows no 0/0.
+        for first, length in networks(each.first, each.last, 32, widest=1):
+            address = str(IPv4Address(first))
+            yield (address if length == 32 else f"{address}/{length}"), each.answer
+
+
+def _ipv6(index: Index, ttl: int) -> Iterator[_Entry]:
+    for each in export.addresses(index):
+        if each.bits == 128 and each.answer.ttl_seconds == ttl:
+            for first, length in networks(each.first, each.last, 128):
+                yield f"{IPv6Address(first)}/{length}", each.answer
+
+
+def _names(index: Index) -> _Lines:
+    for ttl in sorted({answer.ttl_seconds for answer in index.vocabulary.answers if answer is not None}):
+        listed = [(str(subject), answer) for subject, answer in export.names(index) if answer is not None]
+        of_ttl = [entry for entry in listed if entry[1].ttl_seconds == ttl]
+        yield from _dataset(index.zone, "dnset", ttl, of_ttl, whole=True)
+
+
+def _value(zone: ZoneFile, address: IPv4Address, template: str) -> str:
+    text = "$".join(piece.replace("$", "$$") for piece in export.pieces(zone, template))
+    # A first = is not part of a text, and neither are blanks before it.
+    if text.startswith(("=", " ")):
+        text = "=" + text
+    return f":{address}:{text}"

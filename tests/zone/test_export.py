@@ -1,0 +1,66 @@
+"""What every form of a written-out list has in common."""
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from rbl.zone import export
+from rbl.zone.answers import AnswerSet
+from rbl.zone.index import compile_index
+from rbl.zone.zonefile import Kind
+from tests.zone.conftest import make_zone
+from tests.zone.lists import exemption, listing
+from tests.zone.written import NAMES
+
+
+@pytest.mark.parametrize(
+    ("why", "template", "expected"),
+    [
+        ("nothing to fill in", "Listed", ["Listed"]),
+        ("the address", "{address} is listed", ["", " is listed"]),
+        ("the page about it", "see {url}.", ["see http://127.0.0.1:8080/a/", "."]),
+        ("what is no field stays", "{other} {", ["{other} {"]),
+    ],
+)
+def test_pieces_of_a_text(why: str, template: str, expected: list[str]) -> None:
+    """Between two pieces stands what was asked for."""
+    assert expected == export.pieces(make_zone(), template)
+
+
+def test_pairs() -> None:
+    """Every value and every text is in some pair, also where there are more of one than of the other."""
+    two, three = IPv4Address("127.0.0.2"), IPv4Address("127.0.0.3")
+
+    assert [(two, "a"), (three, "b"), (two, "c")] == export.pairs(
+        AnswerSet((two, three), ("a", "b", "c"), 1)
+    )
+    assert [(two, "a"), (three, "a")] == export.pairs(AnswerSet((two, three), ("a",), 1))
+    assert [(two, "")] == export.pairs(AnswerSet((two,), (), 1))
+
+
+def test_listed_names() -> None:
+    """TEST comes first, INVALID and TEST of the list's own are passed over, exemptions have no answer."""
+    names = compile_index(make_zone(Kind.NAMES), 7, [*NAMES, exemption("*.fine.example")])
+
+    assert [
+        ("test", True),
+        ("bad.example", True),
+        ("*.worse.example", True),
+        ("*.fine.example", False),
+    ] == [(str(subject), answer is not None) for subject, answer in export.names(names)]
+    assert [] == list(export.names(compile_index(make_zone(), 7, [])))
+
+
+def test_listed_addresses() -> None:
+    """Ranges come by family and address, test points among them."""
+    index = compile_index(make_zone(), 7, [listing("2a00::/16"), listing("5.0.0.0/31")])
+    first = int(IPv4Address("5.0.0.0"))
+
+    assert [(first, first + 1, 32), (0x2A00 << 112, (0x2A01 << 112) - 1, 128)] == [
+        (each.first, each.last, each.bits) for each in export.addresses(index) if each.first >> 24 != 127
+    ]
+
+
+def test_dotted() -> None:
+    """Odd octets of a name are escaped."""
+    assert "host\\.master.example" == export.dotted((b"host.master", b"example"))
