@@ -8,7 +8,8 @@
 #
 # Passed on into the Debian: variables of pip, of proxies and of this program (PIP_*, *_proxy, RBL_*, CI).
 # SHARE='path ...' shows paths of this machine at the same place in there, where pip needs them here: an
-# index in files, a certificate authority, a configuration. VERBS='run' or 'test' does one of the two.
+# index in files, a certificate authority, a configuration. VERBS='run' or 'test' does one of the two, and
+# ARGS='tests/zone -x' goes to `make test`.
 set -eu
 
 checkout=$(cd "$(dirname "$0")/.." && pwd)
@@ -101,7 +102,7 @@ for verb in $verbs; do
     say "make $verb"
     case $verb in
     run) run_and_ask ;;
-    *) in_clone "make $verb" ;;
+    *) in_clone "make $verb${ARGS:+ ARGS='$ARGS'}" ;;
     esac
     say "make $verb: $((SECONDS - started)) s"
 done

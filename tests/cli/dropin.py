@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import dns.message
@@ -14,14 +16,37 @@ import dns.rcode
 from rbl.config import Listen, parse_listen
 
 # What root starts becomes somebody else, who may not read a test's folder: here root is called so.
-_NOT_ROOT = ["unshare", "--user", "--map-user=1000", "--"] if os.geteuid() == 0 else []
+_CALLED_SO = ("unshare", "--user", "--map-user=1000", "--")
+# In a chroot and in most containers nobody may be called otherwise, and has to become it.
+_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 _PATIENCE_SECONDS = 60
 HEADER = "$SOA 300 ns1.bl.test hostmaster.bl.test 1 1h 15m 1w 5m\n$NS 1d ns1.bl.test\n$TTL 600\n"
 
 
+@cache
+def _not_root() -> tuple[str, ...]:
+    """Return what a command begins with that must not be root's."""
+    if os.geteuid() != 0:
+        return ()
+    tried = subprocess.run([*_CALLED_SO, "true"], capture_output=True, check=False)
+    return _CALLED_SO if tried.returncode == 0 else _NOBODY
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a daemon in *folder*; where it is nobody's, let nobody in there."""
+    if _not_root() != _NOBODY:
+        return dict(os.environ)
+    folder.chmod(0o777)
+    for above in folder.parents:
+        if above.is_relative_to(tempfile.gettempdir()) and above != Path(tempfile.gettempdir()):
+            above.chmod(above.stat().st_mode | 0o011)
+    # It may not write beside the checkout, where what was covered is kept.
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 def command(*arguments: str, as_root: bool = False) -> list[str]:
     """Return what starts ``rbl rbldnsd`` with *arguments*."""
-    return [*([] if as_root else _NOT_ROOT), sys.executable, "-m", "rbl", "rbldnsd", *arguments]
+    return [*(() if as_root else _not_root()), sys.executable, "-m", "rbl", "rbldnsd", *arguments]
 
 
 def ran(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -29,6 +54,7 @@ def ran(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command(*arguments),
         cwd=folder,
+        env=_environment(folder),
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,
@@ -71,6 +97,7 @@ def running(folder: Path, *arguments: str, as_root: bool = False) -> Iterator[Ru
     with subprocess.Popen(
         command(*arguments, as_root=as_root),
         cwd=folder,
+        env=_environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -16,6 +16,7 @@ from rbl.store import journal, listings, migrate
 from rbl.store.engine import Store
 from rbl.store.listings import NewListing
 from rbl.terms import Act
+from tests.dnspaths import DNS_PATHS
 from tests.e2e import blocklist, needs, world
 from tests.e2e.asking import Said, dig, kdig, mdig
 from tests.e2e.hosts import Host, internet
@@ -105,10 +106,7 @@ class Stage:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(path, marks=pytest.mark.xdist_group(f"conformance-{path}"))
-        for path in ("compiled", "reference")
-    ],
+    params=[pytest.param(path, marks=pytest.mark.xdist_group(f"conformance-{path}")) for path in DNS_PATHS],
 )
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """The program on the blocklist's host, with addresses of both families, and Unbound in front of it."""

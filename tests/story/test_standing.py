@@ -13,11 +13,12 @@ from dns import rcode as dns_rcode
 
 from tests import postgresql
 from tests.cli.process import Installation, Serving
+from tests.dnspaths import DNS_PATHS
 
 _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.02
 ZONE = "relays.example"
-PATHS = pytest.mark.parametrize("path", ["compiled", "reference"])
+PATHS = pytest.mark.parametrize("path", DNS_PATHS)
 
 
 @pytest.fixture
