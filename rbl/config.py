@@ -27,6 +27,8 @@ from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Se
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
+# What any path takes in one packet (IPv6: 1280 octets with the headers).
+UNFRAGMENTED_OCTETS = 1232
 _PREFIX = "RBL_"
 _FILE_VARIABLE = "RBL_CONFIG"
 
@@ -127,8 +129,8 @@ class Dns(_Section):
     """What id.server and NSID say: which of several servers this is; empty: refused."""
     max_change_share: float = Field(default=0.3, gt=0, le=1)
     """A change of more than this share of a list at once is held back until it is forced."""
-    max_udp_octets: int = Field(default=1232, ge=512, le=4096)
-    """The largest answer sent over UDP. 1232 octets: DNS Flag Day 2020."""
+    max_udp_octets: int = Field(default=UNFRAGMENTED_OCTETS, ge=512, le=4096)
+    """The largest answer sent over UDP. Up to 1232 octets (DNS Flag Day 2020) it is never fragmented."""
     cookie_secrets: Several[HexSecret] = Field(default=(), repr=False)
     """For cookies (RFC 9018), 32 hexadecimal digits each; the first makes them, all are accepted. Name
     servers that share an address share them too. None: one of its own, made at each start."""

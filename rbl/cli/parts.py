@@ -23,7 +23,7 @@ from rbl import lifecycle
 from rbl.cli import keyusage
 from rbl.cli.latereader import LateReader
 from rbl.cli.opening import now
-from rbl.config import Settings
+from rbl.config import UNFRAGMENTED_OCTETS, Settings
 from rbl.errors import ConfigError
 from rbl.responder import compiled
 from rbl.responder.answer import Reply, answer
@@ -135,7 +135,8 @@ async def dns(built: Built) -> AsyncIterator[str]:
         return reply
 
     hot = _hot(built, rules)
-    server = Server(settings.dns.listen, respond, counters, hot=hot)
+    fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
+    server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
     async with keyusage.kept(built.open_store, usage):
         follower.start()
         built.followers.append(follower)

@@ -21,6 +21,7 @@ The parts, in the order in which they lean on each other:
     _hotpath_lookup.pxi   what is listed at a name (``lookup``)
     _hotpath_wire.pxi     writing an answer (``wire``)
     _hotpath_answer.pxi   choosing it, in the order of ``answer``
+    _hotpath_hits.pxi     how often each listing was hit
     _hotpath_worker.pxi   the loop over batches of packets
 """
 
@@ -33,4 +34,5 @@ include "_hotpath_zones.pxi"
 include "_hotpath_lookup.pxi"
 include "_hotpath_wire.pxi"
 include "_hotpath_answer.pxi"
+include "_hotpath_hits.pxi"
 include "_hotpath_worker.pxi"

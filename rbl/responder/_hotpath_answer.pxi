@@ -1,6 +1,7 @@
 # Choosing and writing the answer: the order of the checks is that of ``answer``, the form ``wire``'s.
 
 cdef enum:
+    TOGETHER = 8  # IPv6 addresses
     HANDED_UP = -1
     LARGEST_ANSWER = 8192  # the largest over UDP has 4096 octets; what is refused by its size may be longer
     FLAG_QR = 0x8000
@@ -119,36 +120,64 @@ cdef inline void _seek(
         rbl_prefetch(zone.ipv6.offsets + (query.high >> 48))
 
 
-cdef inline void _approach(const Query *query) noexcept nogil:
-    """Have the memory fetch the keys of the block that the address is in."""
-    cdef Block block
-    cdef uint64_t middle
+cdef inline void _approach(Query *query) noexcept nogil:
+    """Find the block that the address is in, and have the memory fetch its keys."""
+    cdef uint64_t count, middle
     if query.reading != READ or query.sought == ANYTHING:
         return
     if query.of_ipv4:
-        _block(query.zone.ipv4, query.ipv4 >> 16, &block)
-        middle = (block.begin + block.end) >> 1
-        rbl_prefetch(block.keys + middle)
-        if block.end - block.begin <= 64:  # all are looked at
-            rbl_prefetch(block.keys + block.begin)
-            rbl_prefetch(block.keys + block.end)
+        _block(query.zone.ipv4, query.ipv4 >> 16, &query.block)
+        middle = query.block.begin
+        count = query.block.end - middle
+        if count >= RBL_WINDOW:
+            middle += rbl_window(count, <uint16_t>query.ipv4)
+        rbl_prefetch(query.block.keys + middle)
+        rbl_prefetch(query.block.keys + middle + RBL_WINDOW - 1)
     else:
-        _block(query.zone.ipv6, <uint32_t>(query.high >> 48), &block)
-        middle = (block.begin + block.end) >> 1
-        rbl_prefetch(block.high + middle)
-        rbl_prefetch(block.low + middle)
+        _block(query.zone.ipv6, <uint32_t>(query.high >> 48), &query.block)
+        rbl_prefetch(query.block.high + ((query.block.begin + query.block.end) >> 1))
 
 
-cdef inline void _find(Query *query) noexcept nogil:
-    """Find the range that the address is in, and have its answer set fetched."""
-    if query.reading != READ or query.sought == ANYTHING:
-        return
-    if query.of_ipv4:
-        _find4(query.zone.ipv4, query.ipv4, &query.place)
-    else:
-        _find6(query.zone.ipv6, query.high, query.low, &query.place)
-    if query.place.answer is not NULL:
-        rbl_prefetch(query.place.answer)
+cdef inline void _find(Query *queries, uint32_t count) noexcept nogil:
+    """Find the range that each address is in, and have the memory fetch its answer set."""
+    cdef Query *waiting[TOGETHER]
+    cdef Query *query
+    cdef uint32_t at, waiting_count = 0
+    for at in range(count):
+        query = &queries[at]
+        if query.reading != READ or query.sought == ANYTHING:
+            continue
+        if query.of_ipv4:
+            _find4(&query.block, <uint16_t>query.ipv4, &query.place)
+        elif query.block.begin == query.block.end:
+            query.place.answer = NULL
+        else:
+            waiting[waiting_count] = query
+            waiting_count += 1
+            if waiting_count == TOGETHER:
+                _find_together(waiting, waiting_count)
+                waiting_count = 0
+    _find_together(waiting, waiting_count)
+
+
+cdef inline void _find_together(Query **queries, uint32_t count) noexcept nogil:
+    """Find the ranges of several IPv6 addresses: of long blocks, where each step waits for the memory."""
+    cdef const uint64_t *found[TOGETHER]
+    cdef uint64_t sizes[TOGETHER]
+    cdef uint64_t keys[TOGETHER]
+    cdef uint64_t longest = 0
+    cdef const Block *block
+    cdef uint32_t at
+    for at in range(count):
+        block = &queries[at].block
+        found[at] = block.high + block.begin
+        sizes[at] = block.end - block.begin
+        keys[at] = queries[at].high
+        if sizes[at] > longest:
+            longest = sizes[at]
+    rbl_search_each(found, sizes, keys, count, longest)
+    for at in range(count):
+        _find6(&queries[at].block, found[at], keys[at], queries[at].low, &queries[at].place)
 
 
 cdef int32_t _answer(

@@ -34,26 +34,40 @@ cdef inline bint _read_ipv4(const Query *query, uint32_t count, uint32_t *first)
 cdef inline bint _read_ipv6(const Query *query, uint32_t count, uint64_t *high, uint64_t *low) noexcept nogil:
     """Read the first *count* labels, one to 32, as nibbles, last first."""
     cdef uint64_t halves[2]
+    cdef uint64_t nibbles
     cdef uint32_t at, octet, place
-    # Labels of one octet each stand in pairs.
-    if query.starts[count - 1] != 2 * (count - 1) or query.name[2 * (count - 1)] != 1:
-        return False
     halves[0] = halves[1] = 0
-    for at in range(count):
-        if query.name[2 * at] != 1:
-            return False
-        octet = query.name[2 * at + 1]
-        if 48 <= octet <= 57:
-            octet -= 48
-        elif 97 <= octet <= 102:
-            octet -= 87
-        else:
-            return False
-        place = 32 - count + at  # 0: the last nibble of the address
-        halves[place >> 4] |= <uint64_t>octet << (4 * (place & 15))
+    if count == 32:
+        for at in range(8):
+            if not rbl_read_nibbles(query.name + 8 * at, &nibbles):
+                return False
+            halves[at >> 2] |= nibbles << (16 * (at & 3))
+    else:
+        for at in range(count):
+            if query.name[2 * at] != 1:  # labels of one octet each stand in pairs
+                return False
+            octet = query.name[2 * at + 1]
+            if 48 <= octet <= 57:
+                octet -= 48
+            elif 97 <= octet <= 102:
+                octet -= 87
+            else:
+                return False
+            place = 32 - count + at  # 0: the last nibble of the address
+            halves[place >> 4] |= <uint64_t>octet << (4 * (place & 15))
     high[0] = halves[1]
     low[0] = halves[0]
     return True
+
+
+cdef inline void _start(const Query *query, Mark *start) noexcept nogil:
+    """Say where the range begins that the address was found in."""
+    if query.of_ipv4:
+        start.high = query.ipv4 >> 16 << 16 | query.place.key[0]
+        start.low = 0
+    else:
+        start.high = query.place.high[0]
+        start.low = query.place.low[0]
 
 
 cdef bint _look_up(const Zone *zone, const Query *query, Listed *listed) noexcept nogil:
@@ -63,7 +77,7 @@ cdef bint _look_up(const Zone *zone, const Query *query, Listed *listed) noexcep
     cdef uint64_t high, low
     cdef bint exists = False
     if query.sought != ANYTHING:
-        number = 0 if query.place.answer is NULL else _number(query.place.answer, query.place.width)
+        number = 0 if query.place.answer is NULL else _number(query.place.answer, query.block.width)
         if number:
             listed.answer = _answer_set(zone.chunks, number)
             listed.kind = OF_IPV4 if query.sought == AN_IPV4 else OF_IPV6
@@ -73,7 +87,7 @@ cdef bint _look_up(const Zone *zone, const Query *query, Listed *listed) noexcep
             listed.hit = HIT_IPV4 if query.of_ipv4 else HIT_IPV6
             listed.asked.high = query.ipv4 if query.of_ipv4 else query.high
             listed.asked.low = 0 if query.of_ipv4 else query.low
-            listed.start = query.place.start
+            _start(query, &listed.start)
             return True
     elif count < 4 and _read_ipv4(query, count, &first):
         exists = _any_within4(zone.ipv4, first, 8 * count)

@@ -38,7 +38,8 @@ ctypedef struct Query:
     uint32_t ipv4
     uint64_t high  # of an IPv6 address
     uint64_t low
-    Place place  # where the address was found
+    Block block  # where it is looked for
+    Place place  # where it was found
     const uint8_t *packet
     uint32_t name_octets  # with the root's
     uint16_t flags
@@ -53,6 +54,8 @@ ctypedef struct Query:
     uint32_t labels
     uint8_t starts[LABELS]  # where each label begins in name
     uint8_t name[NAME_OCTETS + 1]  # lower case
+
+cdef uint8_t[32] NIBBLE_STARTS = [2 * at for at in range(32)]
 
 cdef inline Reading _read_query(const uint8_t *packet, uint32_t length, Query *query) noexcept nogil:
     """Take *packet* apart into *query*."""
@@ -93,6 +96,10 @@ cdef inline uint32_t _read_name(const uint8_t *packet, uint32_t length, Query *q
     cdef uint32_t at = HEADER_OCTETS
     cdef uint32_t label
     query.labels = 0
+    if length >= HEADER_OCTETS + 64 and rbl_has_nibbles(packet + HEADER_OCTETS):
+        memcpy(query.starts, NIBBLE_STARTS, 32)
+        query.labels = 32
+        at += 64
     while at < length and at < HEADER_OCTETS + NAME_OCTETS:
         label = packet[at]
         if label == 0:

@@ -107,8 +107,12 @@ cdef inline int64_t _search4(const Block *block, uint16_t key) noexcept nogil:
 
 
 cdef inline int64_t _search6(const Block *block, uint64_t high, uint64_t low) noexcept nogil:
-    cdef uint64_t left = block.end - block.begin
-    cdef uint64_t at = block.begin
+    return _search6_from(block, block.begin, high, low)
+
+
+cdef inline int64_t _search6_from(const Block *block, uint64_t at, uint64_t high, uint64_t low) noexcept nogil:
+    """The same where nothing before *at* is above."""
+    cdef uint64_t left = block.end - at
     cdef uint64_t middle
     while left > 0:
         middle = at + (left >> 1)
@@ -125,36 +129,41 @@ ctypedef struct Mark:
     uint64_t high
     uint64_t low
 
-# Where an address was found: the answer set of its range, and where that begins. NULL: nowhere.
+# Where an address was found: the answer set of its range, and the key. NULL: nowhere.
 ctypedef struct Place:
     const uint8_t *answer
-    uint32_t width
-    Mark start
+    const uint16_t *key
+    const uint64_t *high
+    const uint64_t *low
 
 
-cdef inline void _find4(const Ranges *ranges, uint32_t address, Place *place) noexcept nogil:
-    """Find the range that *address* is in, without looking at its answer set."""
-    cdef Block block
-    _block(ranges, address >> 16, &block)
-    cdef int64_t at = _search4(&block, <uint16_t>address)
+cdef inline void _find4(const Block *block, uint16_t key, Place *place) noexcept nogil:
+    """Find the range that an address is in, without looking at its answer set, which is fetched."""
+    cdef int64_t at = _search4(block, key)
     place.answer = NULL
     if at >= <int64_t>block.begin:
         place.answer = block.answers + at * block.width
-        place.width = block.width
-        place.start.high = address >> 16 << 16 | block.keys[at]
-        place.start.low = 0
+        place.key = block.keys + at
+        rbl_prefetch(place.answer)
 
 
-cdef inline void _find6(const Ranges *ranges, uint64_t high, uint64_t low, Place *place) noexcept nogil:
-    cdef Block block
-    _block(ranges, <uint32_t>(high >> 48), &block)
-    cdef int64_t at = _search6(&block, high, low)
+cdef inline void _find6(
+    const Block *block, const uint64_t *found, uint64_t high, uint64_t low, Place *place
+) noexcept nogil:
+    """The same for an IPv6 address; at *found* the upper half is the first that is not below *high*."""
+    cdef int64_t at = found - block.high
+    # Seldom do two ranges begin in one /64.
+    if at < <int64_t>block.end and block.high[at] == high and block.low[at] <= low:
+        at += 1
+        if at < <int64_t>block.end and block.high[at] == high:
+            at = _search6_from(block, at, high, low) + 1
+    at -= 1
     place.answer = NULL
     if at >= <int64_t>block.begin:
         place.answer = block.answers + at * block.width
-        place.width = block.width
-        place.start.high = block.high[at]
-        place.start.low = block.low[at]
+        place.high = block.high + at
+        place.low = block.low + at
+        rbl_prefetch(place.answer)
 
 
 cdef inline bint _any_between(const Block *block, int64_t first, int64_t last) noexcept nogil:

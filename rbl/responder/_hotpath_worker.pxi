@@ -63,14 +63,7 @@ cdef enum:
     ANSWERS_OCTETS = BATCH * LARGEST_QUERY + LARGEST_ANSWER
     # What is answered at a stop of what waits in the socket: more arrives for ever.
     LAST_PACKETS = 10000
-    HIT_SLOTS = 16384
-    HIT_PROBES = 4  # two lines of the cache
     PAUSE_MICROSECONDS = 20
-
-ctypedef struct Hit:
-    Mark mark
-    uint32_t what  # the zone's number and, in the last three bits, the sort of hit; 0: free
-    uint32_t count
 
 ctypedef struct Desk:
     # What other threads read. One writer each.
@@ -93,6 +86,8 @@ ctypedef struct Desk:
     uint32_t left_count
     uint32_t answered
     uint32_t used  # octets of answers
+    uint32_t hit_count
+    Counted hit[BATCH]
     uint8_t names[BATCH][NAME_STORAGE]
     uint64_t controls[BATCH][CONTROL_WORDS]
     uint8_t *queries
@@ -243,18 +238,13 @@ cdef class Worker:
     cdef void _answer_batch(self, int received) noexcept nogil:
         cdef Desk *desk = self._desk
         cdef uint32_t at
-        cdef int32_t octets
         cdef timespec clock
         cdef int64_t now
-        cdef Client client
-        cdef Tally tally
-        cdef const uint8_t *packed
-        cdef uint32_t packed_octets
         cdef const Frozen *frozen
         cdef uint64_t batch = desk.batches
         clock_gettime(CLOCK_REALTIME, &clock)
         now = <int64_t>clock.tv_sec * 1000000000 + clock.tv_nsec
-        desk.answered = desk.used = desk.left_count = 0
+        desk.answered = desk.used = desk.left_count = desk.hit_count = 0
         rbl_store(&desk.batches, batch + 1)
         frozen = <const Frozen *>rbl_load(&self._exchange._current)
         desk.writing = rbl_load(&desk.wanted)
@@ -262,19 +252,12 @@ cdef class Worker:
             _seek(frozen, desk.queries + at * QUERY_STRIDE, desk.received[at].msg_len, &desk.asked[at])
         for at in range(<uint32_t>received):
             _approach(&desk.asked[at])
+        _find(desk.asked, received)
         for at in range(<uint32_t>received):
-            _find(&desk.asked[at])
-        for at in range(<uint32_t>received):
-            packed = rbl_packed(desk.names[at], &packed_octets)
-            _read_client(&client, packed, packed_octets)
-            octets = _answer(frozen, &client, now, &desk.asked[at], desk.answers + desk.used, &tally)
-            if octets == HANDED_UP:
-                desk.left[desk.left_count] = at
-                desk.left_count += 1
-                continue
-            _tally(desk, &tally)
-            if octets > 0:
-                self._queue(at, octets)
+            self._answer_one(frozen, now, at)
+        for at in range(desk.hit_count):
+            if not _count_hit(desk.hits[desk.writing], &desk.hit[at]):
+                rbl_count(&desk.unplaced_hits)
         rbl_store(&desk.batches, batch + 2)
         self._send()
         if desk.left_count:
@@ -283,6 +266,24 @@ cdef class Worker:
                 for at in range(desk.left_count):
                     self._hand_up_one(desk.left[at])
             self._send()
+
+    cdef void _answer_one(self, const Frozen *frozen, int64_t now, uint32_t at) noexcept nogil:
+        """Answer packet *at*, or leave it for the reference path."""
+        cdef Desk *desk = self._desk
+        cdef Client client
+        cdef Tally tally
+        cdef uint32_t packed_octets
+        cdef const uint8_t *packed = rbl_packed(desk.names[at], &packed_octets)
+        cdef int32_t octets
+        _read_client(&client, packed, packed_octets)
+        octets = _answer(frozen, &client, now, &desk.asked[at], desk.answers + desk.used, &tally)
+        if octets == HANDED_UP:
+            desk.left[desk.left_count] = at
+            desk.left_count += 1
+            return
+        _tally(desk, &tally)
+        if octets > 0:
+            self._queue(at, octets)
 
     cdef void _queue(self, uint32_t at, uint32_t octets) noexcept nogil:
         """Queue the answer that stands at the end of the answers, to the client of packet *at*."""
@@ -346,32 +347,15 @@ cdef class Worker:
 
 
 cdef inline void _tally(Desk *desk, const Tally *tally) noexcept nogil:
-    """Count one query, and the hit of a listing where there was one."""
+    """Count one query; where a listing was hit, have the memory fetch the place where that is counted."""
     cdef uint32_t row = 0 if tally.zone is NULL else tally.zone.number + 1
-    cdef uint32_t what
+    cdef Counted *counted
     rbl_count(&desk.counts[row * OUTCOME_COUNT + tally.outcome])
     if tally.hit:
-        what = tally.zone.number << 3 | tally.hit
-        # Where the table is full of addresses, those of one range still find room together.
-        if _count_hit(desk.hits[desk.writing], what, &tally.asked):
-            return
-        if tally.start.high != tally.asked.high or tally.start.low != tally.asked.low:
-            if _count_hit(desk.hits[desk.writing], what, &tally.start):
-                return
-        rbl_count(&desk.unplaced_hits)
-
-
-cdef inline bint _count_hit(Hit *hits, uint32_t what, const Mark *mark) noexcept nogil:
-    """Count a hit, and return whether there was room for it."""
-    cdef uint64_t at = rbl_mix(mark.high ^ what, mark.low ^ <uint64_t>0xA0761D6478BD642F)
-    cdef uint32_t probe
-    cdef Hit *hit
-    for probe in range(HIT_PROBES):
-        hit = &hits[(at + probe) % HIT_SLOTS]
-        if hit.what == 0:
-            hit.what = what
-            hit.mark = mark[0]
-        if hit.what == what and hit.mark.high == mark.high and hit.mark.low == mark.low:
-            hit.count += 1
-            return True
-    return False
+        counted = &desk.hit[desk.hit_count]
+        counted.what = tally.zone.number << 3 | tally.hit
+        counted.asked = tally.asked
+        counted.start = tally.start
+        counted.slot = _slot(counted.what, &tally.asked)
+        rbl_prefetch(&desk.hits[desk.writing][counted.slot])
+        desk.hit_count += 1

@@ -147,9 +147,10 @@ cdef class Generation:
         cdef int32_t octets
         if not _read_client(&client, <const uint8_t *><const char *>address, len(address)):
             raise ValueError("an address has 4 or 16 octets")
+        memset(&query, 0, sizeof(query))
         _seek(&self.frozen, <const uint8_t *><const char *>packet, len(packet), &query)
         _approach(&query)
-        _find(&query)
+        _find(&query, 1)
         octets = _answer(&self.frozen, &client, now, &query, out, &tally)
         if octets == HANDED_UP:
             return None

@@ -25,7 +25,7 @@ from rbl.responder.client import Client
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
 from rbl.responder.tcp import TcpLimits, TcpServer
-from rbl.responder.udp import UdpServer
+from rbl.responder.udp import UdpServer, forbid_fragments
 from rbl.responder.wire import pack_servfail
 
 _BACKLOG = 256
@@ -64,7 +64,8 @@ class Hot:
 class Server:
     """Answers DNS at every address of *listen* with what *answerer* says, from start to stop.
 
-    With *hot* it answers over UDP what it can before *answerer* is asked.
+    With *hot* it answers over UDP what it can before *answerer* is asked. With *fragments* the system may
+    send a UDP answer in pieces where it is larger than the path takes.
     """
 
     def __init__(
@@ -74,12 +75,15 @@ class Server:
         counters: Counters,
         tcp_limits: TcpLimits | None = None,
         hot: Hot | None = None,
+        *,
+        fragments: bool = False,
     ) -> None:
         self._listen = tuple(listen)
         self._answerer = answerer
         self._counters = counters
         self._tcp_limits = tcp_limits or TcpLimits()
         self._hot = hot
+        self._fragments = fragments
         self._udp: _Udp | None = None
         self._tcp: TcpServer | None = None
         self.bound: tuple[Listen, ...] = ()  # with the ports that the system chose for 0
@@ -104,6 +108,9 @@ class Server:
             for bound in (*more, *(bound for pair in pairs for bound in pair)):
                 bound.close()
             raise ConfigError(faults)
+        if not self._fragments:
+            for bound in (*(udp for udp, _ in pairs), *more):
+                forbid_fragments(bound)
         self.bound = tuple(Listen(*udp.getsockname()[:2]) for udp, _ in pairs)
         self._udp = self._udp_server([*(udp for udp, _ in pairs), *more])
         self._tcp = TcpServer([tcp for _, tcp in pairs], self._answer, self._counters, self._tcp_limits)

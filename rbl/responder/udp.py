@@ -25,6 +25,8 @@ _LAST_PACKETS = 10_000
 # Linux, <linux/in.h>: the socket module of Python 3.11 has no name for it.
 _IP_PKTINFO = 8
 _ANCILLARY_OCTETS = 64
+# Likewise, and <linux/in6.h>: do not fragment, and believe no ICMP message about the path.
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
 _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised here, not chosen
 
 # (host, port) or (host, port, flow, scope): what the socket module gives and takes.
@@ -105,6 +107,19 @@ class UdpServer:
                     bound.sendmsg([reply], _source(ancillary), 0, peer)
                 except OSError:
                     self._counters.send_failures.inc()
+
+
+def forbid_fragments(bound: socket.socket) -> None:
+    """Have every answer from *bound* go whole or not at all (RFC 9715 §3.1).
+
+    Fragments get lost at firewalls, and a forged second one spoils what a resolver remembers; a forged
+    ICMP message could else have any answer above 552 octets cut. Nor does the system look for an IP
+    identification then, which no whole packet needs.
+    """
+    if bound.family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
+    else:
+        bound.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
 
 
 def answers_from_asked(bound: socket.socket) -> bool:

@@ -9,10 +9,11 @@ import random
 import socket
 import struct
 import threading
+import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import dns.message
 import dns.query
@@ -247,6 +248,50 @@ def list_in(world: World, subject: str, change: Change = Change.LISTED) -> None:
     world.catalogue.serve(index.apply([entry]))
 
 
+_SHAPES = {
+    "a few": (9, 500, 40_000),
+    "fewer than are looked at together": range(0, 60, 2),
+    "even": range(0, 65536, 200),
+    "at the beginning": range(0, 600, 2),
+    "at the end": range(64_000, 65_536, 3),
+    "at both ends": (*range(0, 500, 2), *range(65_000, 65_536, 2)),
+    "in the middle": range(30_000, 31_000, 2),
+}
+
+
+@pytest.mark.parametrize("numbers", _SHAPES.values(), ids=_SHAPES)
+def test_wherever_the_listed_addresses_lie(numbers: Sequence[int]) -> None:
+    """However the listed addresses lie in a network, each and its neighbours are answered rightly."""
+    world = make_world()
+    asked = {number + step & 0xFFFF for number in numbers for step in (-1, 0, 1)} | {0, 65_535}
+    upper, lower = 0x2001_0DB8 << 96, 0x2001_0DB8_0099 << 80
+    subjects = [f"{IPv4Address(7 << 24 | number)}/32" for number in numbers]
+    subjects += [f"{IPv6Address(upper | 0x77 << 80 | number << 64)}/64" for number in numbers]
+    subjects += [f"{IPv6Address(lower | number)}/128" for number in numbers]
+    serve(world, subjects)
+    addresses = [
+        address
+        for number in sorted(asked)
+        for address in (
+            IPv4Address(7 << 24 | number),
+            IPv6Address(upper | 0x77 << 80 | number << 64 | 5),
+            IPv6Address(lower | number),
+        )
+    ]
+    chance = random.Random(4291)
+    packets = [query(b".".join(reversed_labels(each)) + b".bl.test", 16, chance) for each in addresses]
+
+    assert [] == [told for packet in packets if (told := differing(world, packet, ANYBODY)[1])]
+
+
+def serve(world: World, subjects: Sequence[str]) -> None:
+    """Have bl.test list *subjects*, each with a text of its own, and nothing else."""
+    index = world.catalogue.index((b"bl", b"test"))
+    assert index is not None
+    rows = [Listed(subject, "relay", f"for {subject}", exempt=False) for subject in subjects]
+    world.catalogue.serve(compile_index(index.zone, index.serial + 1, rows))
+
+
 @pytest.mark.parametrize("texts", [300, 66_000])
 def test_many_answer_sets(texts: int) -> None:
     """Where their numbers take two octets, or four, the right text is told, in the base and over it."""
@@ -427,6 +472,40 @@ def test_a_stop_answers_what_has_arrived() -> None:
 
     assert list(range(200)) == identities
     assert 200 == server.counted("bl.test", Outcome.LISTED)
+
+
+def test_queries_of_every_sort_that_arrive_together() -> None:
+    """What waits together is answered together, and each as if it had come alone."""
+    entered, let_go = threading.Event(), threading.Event()
+    world = make_world()
+    # As many as any socket's buffer holds; and the same in whichever second it is, so without cookies.
+    chance = random.Random(7766)
+    sorts = [seed for seed in seeds() if b"\0\x0a\0" not in seed]
+    packets = [struct.pack("!H", at) + seed[2:] for at, seed in enumerate(chance.sample(sorts, 150))]
+    client = Client(ip_address("127.0.0.1"), Transport.UDP)
+    expected = {}
+    for packet in packets:
+        reply = answer(packet, client, world.catalogue, world.rules, time.time_ns()).packet
+        if reply is not None:
+            expected[packet[:2]] = show(reply)
+
+    def slow(packet: bytes, client: Client) -> Reply:
+        entered.set()
+        let_go.wait(60)
+        return answer(packet, client, world.catalogue, world.rules, time.time_ns())
+
+    server = Running(threads=1, world=world, answerer=slow)
+    with asking(server.bound[0]) as bound:
+        bound.send(make_query("version.bind. CH TXT")[0])
+        assert entered.wait(60)
+        for packet in packets:
+            bound.send(packet)
+        let_go.set()
+        bound.recv(4096)
+        answers = [bound.recv(8192) for _ in expected]
+    server.server.stop()
+
+    assert expected == {reply[:2]: show(reply) for reply in answers}
 
 
 def test_a_second_server_at_the_same_port() -> None:

@@ -1,12 +1,14 @@
 """The sockets: UDP and TCP on real ports of the loopback, and clients that misbehave."""
 
 import contextlib
+import os
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import dns.message
 import dns.query
@@ -186,6 +188,33 @@ def test_several_addresses() -> None:
         }
 
     assert (3, {LISTED_LINES}) == (len(server.bound), shown)
+
+
+@pytest.mark.parametrize(
+    ("host", "level", "option"),
+    [("127.0.0.1", socket.IPPROTO_IP, 10), ("::1", socket.IPPROTO_IPV6, 23)],  # <linux/in.h>, <linux/in6.h>
+)
+@pytest.mark.parametrize(("fragments", "discovery"), [(False, 3), (True, 1)])
+def test_answers_are_not_fragmented(
+    host: str, level: int, option: int, *, fragments: bool, discovery: int
+) -> None:
+    """An answer goes whole, whatever a forged ICMP message says of the path, unless pieces are allowed."""
+    server = Server([Listen(host, 0)], respond, Counters(CollectorRegistry()), fragments=fragments)
+    server.start()
+    found = options_of(server.bound[0], level, option)
+    server.stop()
+
+    assert [discovery] == found
+
+
+def options_of(listen: Listen, level: int, option: int) -> list[int]:
+    """Return an option of every UDP socket of this process that is bound to an address."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as each:
+            if each.type == socket.SOCK_DGRAM and each.getsockname()[:2] == listen:
+                found.append(each.getsockopt(level, option))
+    return found
 
 
 def test_every_address_that_cannot_be_bound_is_named() -> None:
