@@ -134,7 +134,7 @@ async def dns(built: Built) -> AsyncIterator[str]:
             usage.count(reply.zone, reply.key)
         return reply
 
-    hot = _hot(built, rules)
+    hot = _hot(built, rules, usage)
     fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
     server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
     async with keyusage.kept(built.open_store, usage):
@@ -149,7 +149,7 @@ async def dns(built: Built) -> AsyncIterator[str]:
             reader.close()
 
 
-def _hot(built: Built, rules: Rules) -> Hot | None:
+def _hot(built: Built, rules: Rules, usage: KeyUsage) -> Hot | None:
     """Return the compiled hot path, where it is there and wanted.
 
     Raises:
@@ -159,7 +159,7 @@ def _hot(built: Built, rules: Rules) -> Hot | None:
         return None
     from rbl.responder.hotpath import HotPath  # noqa: PLC0415 — where it was built
 
-    return Hot(HotPath(built.catalogue, rules), built.settings.dns.threads)
+    return Hot(HotPath(built.catalogue, rules, usage), built.settings.dns.threads)
 
 
 def _path_in_words(hot: Hot | None) -> str:

@@ -9,6 +9,7 @@ from rbl.terms import Address
 from rbl.zone.answers import AnswerSet
 
 OUTCOMES: tuple[str, ...]
+MOST_KEYS: int
 
 _PackAddresses: TypeAlias = Callable[[tuple[Address, ...], int], RRset | None]
 
@@ -27,11 +28,23 @@ class NameIndex:
     def named(self, hashes: set[int]) -> dict[int, bytes]: ...
 
 @final
+class KnownKeys:
+    numbers: dict[bytes, int]
+    def __new__(cls, numbers: dict[bytes, int], seed: int) -> KnownKeys: ...
+
+@final
 class ServedZone:
     source: catalogue.ServedZone
     names: NameIndex
+    known: KnownKeys
     def __new__(
-        cls, source: catalogue.ServedZone, apex: bytes, number: int, of_names: bool, access: AccessTable
+        cls,
+        source: catalogue.ServedZone,
+        apex: bytes,
+        number: int,
+        of_names: bool,
+        access: AccessTable,
+        known: KnownKeys,
     ) -> ServedZone: ...
     def serve(self, before: ServedZone | None, pack_addresses: _PackAddresses, seed: int) -> None: ...
 
@@ -43,6 +56,7 @@ class ClientRules:
         nsid: bytes,
         foreign: bytes,
         denied: bytes,
+        keyless: bytes,
         access: AccessTable,
         secrets: bytes,
     ) -> ClientRules: ...
@@ -52,7 +66,9 @@ class ClientRules:
 class Generation:
     zones: list[ServedZone]
     def __new__(cls, rules: ClientRules, zones: list[ServedZone]) -> Generation: ...
-    def answer(self, packet: bytes, address: bytes, now: int) -> tuple[bytes | None, int, int] | None: ...
+    def answer(
+        self, packet: bytes, address: bytes, now: int
+    ) -> tuple[bytes | None, int, int, int] | None: ...
 
 @final
 class Exchange:
@@ -75,4 +91,5 @@ class Worker:
     def run(self) -> None: ...
     def stop(self) -> None: ...
     def counts(self) -> list[int]: ...
+    def key_counts(self, keys: int) -> list[int]: ...
     def take_hits(self) -> list[tuple[int, int, int, int, int]]: ...

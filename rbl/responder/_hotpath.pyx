@@ -15,6 +15,7 @@ The parts, in the order in which they lean on each other:
     _hotpath_memory.pxi   what C has and Cython lacks: atomics, octets, hashing
     _hotpath_ranges.pxi   where an address lies among the ranges of the index
     _hotpath_words.pxi    answer sets, and the listed names
+    _hotpath_keys.pxi     the customers' keys that are known (``customerkey``)
     _hotpath_query.pxi    taking a query apart (``query`` says how)
     _hotpath_rules.pxi    access lists, cookies, budgets (``access``, ``cookies``, ``ratelimit``)
     _hotpath_zones.pxi    a zone, and all of them: a generation
@@ -28,6 +29,7 @@ The parts, in the order in which they lean on each other:
 include "_hotpath_memory.pxi"
 include "_hotpath_ranges.pxi"
 include "_hotpath_words.pxi"
+include "_hotpath_keys.pxi"
 include "_hotpath_query.pxi"
 include "_hotpath_rules.pxi"
 include "_hotpath_zones.pxi"

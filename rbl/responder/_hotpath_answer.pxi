@@ -13,7 +13,6 @@ cdef enum:
     RCODE_REFUSED = 5
     RCODE_BADCOOKIE = 23
     POINTER = 0xC000
-    KEY_OCTETS = 26
     LONGEST_SUBJECT = 1024  # a name of which every octet is escaped
 
 cdef enum Outcome:
@@ -59,6 +58,7 @@ ctypedef struct Listed:
 # What was answered, for the counters.
 ctypedef struct Tally:
     const Zone *zone  # NULL for none of ours
+    const KnownKey *key  # NULL where none was asked with
     Outcome outcome
     uint8_t hit
     Mark asked
@@ -98,6 +98,15 @@ cdef inline void _seek(
     if zone is NULL:
         return
     query.below = query.labels - zone.apex_labels
+    query.below_octets = _suffix(query, zone.apex_labels)
+    query.key = NULL
+    if zone.keys != KEYS_UNUSED and query.below and _is_key(query.name + query.starts[query.below - 1]):
+        query.below -= 1
+        query.below_octets = query.starts[query.below]
+        query.key = _known_key(zone.known, query.name + query.below_octets + 1)
+        if query.key is NULL:
+            query.reading = UNREAD
+            return
     if zone.of_names or not zone.ready:
         return
     if query.below == 4 and _read_ipv4(query, 4, &query.ipv4):
@@ -191,6 +200,7 @@ cdef int32_t _answer(
     cdef Decision decision
     cdef OutcomeClass outcome
     tally.zone = NULL
+    tally.key = NULL
     tally.hit = 0
     if query.reading == DROPPED:
         tally.outcome = DROPPED_PACKET
@@ -257,38 +267,31 @@ cdef inline bint _respond(
         tally.outcome = REFUSED
         return True
     tally.zone = zone
-    if zone.keys != KEYS_UNUSED and _has_key(zone, query):
-        return False
-    if action == ALLOW:
+    tally.key = query.key
+    if query.key is NULL and action == ALLOW:
         rule = _rule(zone.access, client)
         action = zone.access.actions[rule]
         if action == IGNORE or action == REFUSE:
             _deny(rules, action, response, tally)
             return True
-    if zone.keys == KEYS_REQUIRED and query.below:
-        return False
+    if zone.keys == KEYS_REQUIRED and query.key is NULL and query.below:
+        response.rcode = RCODE_REFUSED
+        response.option = rules.keyless
+        response.option_octets = rules.keyless_octets
+        tally.outcome = DENIED
+        return True
     if query.qtype == RTYPE_AXFR or query.qtype == RTYPE_IXFR or not zone.ready:
         return False
     response.authoritative = True
+    if query.below == 0 and query.key is not NULL:
+        # The key's own name exists: a resolver that minimises asks for it first (RFC 9156).
+        response.body = SOA
+        tally.outcome = NODATA
+        return True
     if query.below == 0:
         _answer_apex(zone, query, response, tally)
         return True
     _answer_below(frozen, zone, client, query, rule, action, response, listed, tally)
-    return True
-
-
-cdef inline bint _has_key(const Zone *zone, const Query *query) noexcept nogil:
-    """Whether the label before the apex has the form of a customer's key (``customerkey``)."""
-    cdef const uint8_t *label
-    cdef uint32_t at
-    if query.below == 0:
-        return False
-    label = query.name + query.starts[query.below - 1]
-    if label[0] != KEY_OCTETS:
-        return False
-    for at in range(1, KEY_OCTETS + 1):
-        if not (97 <= label[at] <= 122 or 50 <= label[at] <= 55):
-            return False
     return True
 
 

@@ -122,7 +122,7 @@ cdef bint _look_up_name(const Zone *zone, const Query *query, Listed *listed) no
     """Find what the name lists, and return whether anything is listed at or below it (RFC 5782 §3)."""
     cdef const Names *names = zone.names
     cdef uint32_t count = query.below
-    cdef uint32_t end = _suffix(query, zone.apex_labels)
+    cdef uint32_t end = query.below_octets
     cdef uint32_t start = end
     cdef uint32_t at = count, number = 0
     cdef uint64_t hash = names.seed

@@ -32,7 +32,9 @@ cdef enum Sought:
 ctypedef struct Query:
     Reading reading
     const Zone *zone  # the deepest that the qname is in, NULL for none of ours
-    uint32_t below  # how many labels the qname has before the apex
+    const KnownKey *key  # the customer's key before the apex, NULL without one
+    uint32_t below  # how many labels the qname has before the apex, or before the key
+    uint32_t below_octets
     Sought sought  # a whole address, where the qname is one
     bint of_ipv4  # an IPv4 address, or an IPv6 address that is answered as the one inside it
     uint32_t ipv4

@@ -271,6 +271,8 @@ ctypedef struct Rules:
     uint32_t foreign_octets
     const uint8_t *denied
     uint32_t denied_octets
+    const uint8_t *keyless
+    uint32_t keyless_octets
     const Access *access
     const uint8_t *secrets
     uint32_t secret_count
@@ -285,10 +287,10 @@ cdef class ClientRules:
     cdef tuple _kept
 
     def __cinit__(
-        self, uint32_t largest_octets, bytes nsid, bytes foreign, bytes denied,
+        self, uint32_t largest_octets, bytes nsid, bytes foreign, bytes denied, bytes keyless,
         AccessTable access, bytes secrets,
     ):
-        self._kept = (nsid, foreign, denied, access, secrets)
+        self._kept = (nsid, foreign, denied, keyless, access, secrets)
         self.rules.largest_octets = largest_octets
         self.rules.nsid = <const uint8_t *><const char *>nsid
         self.rules.nsid_octets = len(nsid)
@@ -296,6 +298,8 @@ cdef class ClientRules:
         self.rules.foreign_octets = len(foreign)
         self.rules.denied = <const uint8_t *><const char *>denied
         self.rules.denied_octets = len(denied)
+        self.rules.keyless = <const uint8_t *><const char *>keyless
+        self.rules.keyless_octets = len(keyless)
         self.rules.access = &access.access
         self.rules.secrets = <const uint8_t *><const char *>secrets
         self.rules.secret_count = len(secrets) // SECRET_OCTETS

@@ -75,6 +75,7 @@ ctypedef struct Desk:
     uint64_t stopping
     uint64_t wanted  # which table of hits is to be written from the next batch on
     uint64_t *counts  # by zone, none of ours first, and outcome
+    uint64_t *key_counts  # by the key's number
     Hit *hits[2]
     # The worker's own.
     mmsghdr received[BATCH]
@@ -140,6 +141,7 @@ cdef class Worker:
         self._hand_up = hand_up
         self.zone_count = zone_count
         desk.counts = <uint64_t *>_claim((zone_count + 1) * OUTCOME_COUNT * sizeof(uint64_t))
+        desk.key_counts = <uint64_t *>_claim(KEY_NUMBERS * sizeof(uint64_t))
         desk.hits[0] = <Hit *>_claim(HIT_SLOTS * sizeof(Hit))
         desk.hits[1] = <Hit *>_claim(HIT_SLOTS * sizeof(Hit))
         desk.queries = <uint8_t *>_claim(BATCH * QUERY_STRIDE)
@@ -182,6 +184,11 @@ cdef class Worker:
         """Return how often each outcome was, for each zone, those of none of ours first."""
         cdef uint32_t at
         return [self._desk.counts[at] for at in range((self.zone_count + 1) * OUTCOME_COUNT)]
+
+    def key_counts(self, uint32_t keys):
+        """Return how often each of the first *keys* keys was asked with, by its number."""
+        cdef uint32_t at
+        return [self._desk.key_counts[at] for at in range(keys)]
 
     @property
     def send_failures(self):
@@ -339,6 +346,7 @@ cdef class Worker:
         cdef Desk *desk = self._desk
         if desk is not NULL:
             free(desk.counts)
+            free(desk.key_counts)
             free(desk.hits[0])
             free(desk.hits[1])
             free(desk.queries)
@@ -351,6 +359,8 @@ cdef inline void _tally(Desk *desk, const Tally *tally) noexcept nogil:
     cdef uint32_t row = 0 if tally.zone is NULL else tally.zone.number + 1
     cdef Counted *counted
     rbl_count(&desk.counts[row * OUTCOME_COUNT + tally.outcome])
+    if tally.key is not NULL and tally.outcome != IGNORED:
+        rbl_count(&desk.key_counts[tally.key.number])
     if tally.hit:
         counted = &desk.hit[desk.hit_count]
         counted.what = tally.zone.number << 3 | tally.hit

@@ -21,6 +21,7 @@ ctypedef struct Zone:
     bint ready
     bint of_names
     Keys keys
+    const KeyTable *known
     const Access *access
     const Ranges *ipv4
     const Ranges *ipv6
@@ -41,13 +42,18 @@ cdef class ServedZone:
     cdef readonly RangeTable ipv4
     cdef readonly RangeTable ipv6
     cdef readonly NameIndex names
+    cdef readonly KnownKeys known
     cdef AccessTable _access
     cdef list _kept
 
-    def __cinit__(self, object source, bytes apex, uint32_t number, bint of_names, AccessTable access):
+    def __cinit__(
+        self, object source, bytes apex, uint32_t number, bint of_names, AccessTable access, KnownKeys known
+    ):
         self.source = source
         self._kept = [apex]
         self._access = access
+        self.known = known
+        self.zone.known = &known.table
         self.zone.access = &access.access
         self.zone.apex = <const uint8_t *><const char *>apex
         self.zone.apex_octets = len(apex)
@@ -135,7 +141,7 @@ cdef class Generation:
             self.frozen.zone_count += 1
 
     def answer(self, bytes packet, bytes address, int64_t now):
-        """Return the octets to send back or None, the number of the zone or -1, and the outcome's.
+        """Return the octets to send back or None, and the numbers of zone (or -1), outcome and key (or -1).
 
         None alone where the reference path has to answer. *address* is the client's, packed; *now*
         in nanoseconds since 1970. What a worker does for each packet, for those who compare.
@@ -155,7 +161,12 @@ cdef class Generation:
         if octets == HANDED_UP:
             return None
         reply = (<char *>out)[:octets] if octets else None
-        return reply, -1 if tally.zone is NULL else tally.zone.number, tally.outcome
+        return (
+            reply,
+            -1 if tally.zone is NULL else tally.zone.number,
+            tally.outcome,
+            -1 if tally.key is NULL else tally.key.number,
+        )
 
     def __dealloc__(self):
         free(self.frozen.zones)

@@ -115,7 +115,7 @@ def _respond_to_key(zone: ServedZone, asked: _Asked) -> Response:
         return answer_not_ready(zone)
     digest = digest_of(asked.labels[-1])
     if digest not in zone.served.index.keys:
-        return refuse_key(zone, "this key is unknown or was revoked")
+        return refuse_key(zone.name, "this key is unknown or was revoked")
     labels = asked.labels[:-1]
     if labels:
         response = _respond_below(zone, zone.served, replace(asked, labels=labels))
@@ -129,7 +129,7 @@ def _respond_without_key(zone: ServedZone, asked: _Asked) -> Response | None:
     if asked.rule.action in _UNANSWERED:
         return refuse_client(zone.name, asked.rule)
     if asked.labels and zone.file.keys is Keys.REQUIRED:
-        return refuse_key(zone, "a key is needed to ask here")
+        return refuse_keyless(zone.name)
     if asked.query.qtype in _TRANSFERS:
         return refuse_transfer(zone)
     if zone.served is None:
@@ -168,12 +168,17 @@ def refuse_client(zone: str, rule: Rule) -> Response | None:
     )
 
 
-def refuse_key(zone: ServedZone, why: str) -> Response:
-    """REFUSED: the zone wants a key, and a valid one."""
+def refuse_keyless(zone: str) -> Response:
+    """REFUSED: the zone wants a key."""
+    return refuse_key(zone, "a key is needed to ask here")
+
+
+def refuse_key(zone: str, why: str) -> Response:
+    """REFUSED: the zone wants a valid key."""
     return Response(
         Rcode.REFUSED,
         Outcome.DENIED,
-        zone.name,
+        zone,
         extended_error=ExtendedError.PROHIBITED,
         extra_text=why,
     )

@@ -15,17 +15,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from rbl.customerkey import digest_of, is_key
 from rbl.responder import _hotpath, access, wire
-from rbl.responder.answer import refuse_client, refuse_foreign
+from rbl.responder.answer import refuse_client, refuse_foreign, refuse_keyless
 from rbl.responder.catalogue import Catalogue, ServedZone
 from rbl.responder.client import Client
-from rbl.responder.codes import Outcome, Transport
+from rbl.responder.codes import Outcome, Rclass, Transport
 from rbl.responder.counters import Counters
+from rbl.responder.query import Query, parse
 from rbl.responder.ratelimit import SLOTS
 from rbl.responder.rules import Rules
 from rbl.responder.udp import answers_from_asked
+from rbl.responder.usage import KeyUsage
 from rbl.responder.wire import EdnsOption
-from rbl.zone.access import Action, Rule
+from rbl.zone.access import Action, Keys, Rule
 from rbl.zone.answers import EXEMPTION, AnswerSet
 from rbl.zone.index import Index
 from rbl.zone.names import Name
@@ -48,9 +51,13 @@ class Hits:
 class HotPath:
     """What the hot path answers from, at the catalogue's generation from now on."""
 
-    def __init__(self, catalogue: Catalogue, rules: Rules) -> None:
+    def __init__(self, catalogue: Catalogue, rules: Rules, usage: KeyUsage | None = None) -> None:
         self._catalogue = catalogue
         self._rules = _client_rules(rules)
+        self.usage = KeyUsage() if usage is None else usage
+        # Zone and digest of each key that somebody has asked with, by its number; and who they are.
+        self.keys: list[tuple[str, str]] = []
+        self._known: dict[str, dict[bytes, int]] = {}
         # Nobody can choose names whose hashes collide.
         self._seed = secrets.randbits(64)
         self._zones: dict[Name, _hotpath.ServedZone] = {}
@@ -67,12 +74,45 @@ class HotPath:
             self.generation = self._make()
             self.exchange.publish(self.generation)
 
+    def learn_key(self, packet: bytes) -> None:
+        """Answer here from now on who asks with the key that *packet* has, where that is a valid one."""
+        query = parse(packet)
+        if not isinstance(query, Query) or query.qclass != Rclass.IN:
+            return
+        zone = self._catalogue.find(query.qname)
+        if zone is None or zone.served is None or zone.file.keys is Keys.UNUSED:
+            return
+        labels = query.qname[: len(query.qname) - len(zone.file.apex)]
+        if not labels or not is_key(labels[-1]):
+            return
+        digest = digest_of(labels[-1])
+        if digest not in zone.served.index.keys:
+            return
+        with self._publishing:
+            known = self._known.setdefault(zone.name, {})
+            if labels[-1] in known or len(self.keys) == _hotpath.MOST_KEYS:
+                return
+            # Copied: what reads it elsewhere never sees it change.
+            self._known[zone.name] = known | {labels[-1]: len(self.keys)}
+            self.keys.append((zone.name, digest))
+        self.publish()
+
     def _make(self) -> _hotpath.Generation:
         for number, source in enumerate(self._catalogue.zones()):
             before = self._zones.get(source.file.apex)
-            if before is None or before.source is not source:
-                self._zones[source.file.apex] = _served_zone(source, number, before, self._seed)
+            known = self._valid_keys(source)
+            if before is None or before.source is not source or before.known.numbers != known:
+                keys = _hotpath.KnownKeys(known, self._seed)
+                self._zones[source.file.apex] = _served_zone(source, number, before, keys, self._seed)
         return _hotpath.Generation(self._rules, list(self._zones.values()))
+
+    def _valid_keys(self, source: ServedZone) -> dict[bytes, int]:
+        """Return the keys that are known of a zone and valid now, and the number of each."""
+        if source.served is None:
+            return {}
+        valid = source.served.index.keys
+        known = self._known.get(source.name, {})
+        return {label: number for label, number in known.items() if self.keys[number][1] in valid}
 
 
 class HotUdpServer:
@@ -91,7 +131,9 @@ class HotUdpServer:
         self._counting = threading.Lock()
 
         def hand_up(packet: bytes, packed: bytes) -> bytes | None:
-            return answer(packet, Client(ip_address(packed), Transport.UDP))
+            reply = answer(packet, Client(ip_address(packed), Transport.UDP))
+            hot_path.learn_key(packet)
+            return reply
 
         self._workers = [
             _hotpath.Worker(
@@ -108,10 +150,12 @@ class HotUdpServer:
             for number, worker in enumerate(self._workers)
         ]
         self._told = [[0] * len(worker.counts()) for worker in self._workers]
+        self._keys_told: list[list[int]] = [[] for _ in self._workers]
         self._failures_told = [0] * len(self._workers)
         for bound in sockets:
             bound.setblocking(True)  # noqa: FBT003  # the socket module has it so
         counters.watch(self.tell_counts)
+        hot_path.usage.watch(self.tell_key_counts)
 
     def start(self) -> None:
         """Answer from now on."""
@@ -145,6 +189,19 @@ class HotUdpServer:
                 self._counters.send_failures.inc(failures - self._failures_told[at])
                 self._failures_told[at] = failures
 
+    def tell_key_counts(self) -> None:
+        """Add to the use of customers' keys what was counted since the last time."""
+        with self._counting:
+            keys = self._hot_path.keys
+            for at, worker in enumerate(self._workers):
+                told = self._keys_told[at]
+                counts = worker.key_counts(len(keys))
+                for number, now in enumerate(counts):
+                    before = told[number] if number < len(told) else 0
+                    if now != before:
+                        self._hot_path.usage.count(*keys[number], now - before)
+                self._keys_told[at] = counts
+
     def take_hits(self) -> list[Hits]:
         """Return how often each listing was answered since the last call, the most asked for first.
 
@@ -169,12 +226,16 @@ class HotUdpServer:
 
 
 def _served_zone(
-    source: ServedZone, number: int, before: _hotpath.ServedZone | None, seed: int
+    source: ServedZone,
+    number: int,
+    before: _hotpath.ServedZone | None,
+    keys: _hotpath.KnownKeys,
+    seed: int,
 ) -> _hotpath.ServedZone:
     file = source.file
     apex = b"".join(bytes((len(label),)) + label for label in file.apex) + b"\0"
     table = _access_table(source.access, file.url)
-    zone = _hotpath.ServedZone(source, apex, number, file.kind is Kind.NAMES, table)
+    zone = _hotpath.ServedZone(source, apex, number, file.kind is Kind.NAMES, table, keys)
     if source.served is not None:
         zone.serve(before, wire.pack_addresses, seed)
     return zone
@@ -199,6 +260,7 @@ def _client_rules(rules: Rules) -> _hotpath.ClientRules:
         _options(wire.nsid_options(rules.dns)),
         _options(wire.error_options(refuse_foreign())),
         _options(wire.error_options(denied)),
+        _options(wire.error_options(refuse_keyless(""))),
         _access_table(rules.access, ""),
         b"".join(rules.cookie_secrets),
     )

@@ -5,7 +5,7 @@ Only valid keys are counted, so there are never more counts than keys. Logs noth
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 Usage = Mapping[tuple[str, str], int]  # queries by zone and digest of the key
 
@@ -16,14 +16,21 @@ class KeyUsage:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._tellers: list[Callable[[], None]] = []
 
-    def count(self, zone: str, key: str) -> None:
-        """Count one query with the key whose digest is *key*."""
+    def count(self, zone: str, key: str, queries: int = 1) -> None:
+        """Count a query, or several, with the key whose digest is *key*."""
         with self._lock:
-            self._counts[zone, key] += 1
+            self._counts[zone, key] += queries
+
+    def watch(self, tell_counts: Callable[[], None]) -> None:
+        """Call *tell_counts* before the counts are taken: it adds here what was counted elsewhere."""
+        self._tellers.append(tell_counts)
 
     def take(self) -> Usage:
         """Return the counts and begin anew."""
+        for tell_counts in self._tellers:
+            tell_counts()
         with self._lock:
             counts, self._counts = self._counts, Counter()
         return counts

@@ -88,8 +88,8 @@ class World:
     hot_path: HotPath
 
 
-def make_world(dns: Dns = DNS) -> World:
-    """Return lists of every kind, asked by both paths."""
+def make_world(dns: Dns = DNS, *, know_keys: bool = True) -> World:
+    """Return lists of every kind, asked by both paths; by the compiled one also with the customer's key."""
     bare = replace(make_zone("bare.test"), apex_records=ApexRecords((), (), (), 0))
     files = [
         make_zone("bl.test"),
@@ -100,6 +100,7 @@ def make_world(dns: Dns = DNS) -> World:
         replace(make_zone("guarded.names.test", Kind.NAMES), access=_GUARDED),
         replace(make_zone("keyed.test"), keys=Keys.REQUIRED),
         replace(make_zone("open.keyed.test"), keys=Keys.ACCEPTED),
+        replace(make_zone("keyed.names.test", Kind.NAMES), keys=Keys.REQUIRED),
         replace(make_zone("all.names.test", Kind.NAMES), url="{address}.https://example.org/{address}"),
         bare,
     ]
@@ -109,6 +110,8 @@ def make_world(dns: Dns = DNS) -> World:
         if file.apex_text != "new.test":
             for index in _generations(file):
                 catalogue.serve(index)
+    for zone in (b"keyed.test", b"open.keyed.test", b"keyed.names.test") if know_keys else ():
+        hot_path.learn_key(query(CUSTOMER.encode() + b"." + zone, 1, random.Random(5782)))
     return World(catalogue, rules_of(dns), hot_path)
 
 
@@ -232,7 +235,8 @@ def _questions() -> Iterator[bytes]:
         yield zone
         for address in addresses if zone == b"bl.test" else addresses[::5]:
             yield address + b"." + zone
-    for zone in (b"names.test", b"all.names.test", b"guarded.names.test"):
+    keyed = CUSTOMER.encode() + b".keyed.names.test"
+    for zone in (b"names.test", b"all.names.test", b"guarded.names.test", b"keyed.names.test", keyed):
         yield zone
         for name in (
             b"spam.example.com",
@@ -368,9 +372,10 @@ def differing(world: World, packet: bytes, client: Client, now: int = NOW) -> tu
     got = world.hot_path.generation.answer(packet, client.address.packed, now)
     if got is None:
         return None, ""
-    octets, zone, outcome = got
-    names = world.hot_path.zone_names
-    reply = Reply(octets, names[zone] if zone >= 0 else "", OUTCOMES[outcome])
+    octets, zone, outcome, number = got
+    names, keys = world.hot_path.zone_names, world.hot_path.keys
+    key = keys[number][1] if number >= 0 else ""
+    reply = Reply(octets, names[zone] if zone >= 0 else "", OUTCOMES[outcome], key)
     wanted = answer(packet, client, world.catalogue, world.rules, now)
     if reply == wanted:
         return reply.outcome, ""

@@ -25,6 +25,7 @@ from structlog.testing import capture_logs
 
 from rbl.addresses import reversed_labels
 from rbl.config import Dns, Listen
+from rbl.customerkey import digest_of
 from rbl.responder.answer import Reply, answer
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Transport
@@ -239,13 +240,25 @@ def test_a_change_and_its_undoing() -> None:
     assert {""} == set(differences)
 
 
-def list_in(world: World, subject: str, change: Change = Change.LISTED) -> None:
+def list_in(world: World, subject: str, act: Change = Change.LISTED) -> None:
     """Change one listing of bl.test."""
-    index = world.catalogue.index((b"bl", b"test"))
+    change(world, "bl.test", subject, act)
+
+
+def change(world: World, zone: str, subject: str, act: Change) -> None:
+    """Have an entry of the journal answered."""
+    index = world.catalogue.index(tuple(label.encode() for label in zone.split(".")))
     assert index is not None
+    reason = "" if act in {Change.KEYED, Change.UNKEYED} else "relay"
     at = datetime.now(UTC)
-    entry = Entry("bl.test", index.serial + 1, change, subject, "relay", None, "test", "test", at)
+    entry = Entry(zone, index.serial + 1, act, subject, reason, None, "test", "test", at)
     world.catalogue.serve(index.apply([entry]))
+
+
+def ask(client: socket.socket, packet: bytes) -> tuple[str, ...]:
+    """Return what is answered to *packet*."""
+    client.send(packet)
+    return show(client.recv(4096))
 
 
 _SHAPES = {
@@ -322,6 +335,26 @@ def test_an_address_has_four_or_sixteen_octets() -> None:
     """Who compares with something else for a client is told so."""
     with pytest.raises(ValueError, match="4 or 16 octets"):
         WORLD.hot_path.generation.answer(LISTED, b"\x7f", NOW)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        f"9.113.0.203.{CUSTOMER}.keyed.test. IN A",
+        f"{CUSTOMER.upper()}.open.keyed.test. IN A",
+        f"113.0.203.{CUSTOMER}.keyed.test. IN TXT",
+        f"{NIBBLES}.{CUSTOMER}.open.keyed.test. IN TXT",
+        "9.113.0.203.keyed.test. IN A",
+    ],
+)
+def test_a_known_key_is_answered_here(question: str) -> None:
+    """So is who has none where one is needed."""
+    packet = make_query(question)[0]
+
+    outcome, difference = differing(WORLD, packet, ANYBODY)
+
+    assert "" == difference
+    assert outcome is not None
 
 
 # --- sockets, threads, counts --------------------------------------------------------------------
@@ -682,6 +715,48 @@ def test_more_listings_than_there_is_room_for() -> None:
 
     assert 0 < unplaced
     assert len(addresses) == len(hits) + unplaced
+
+
+def test_a_customer_s_key_is_learnt_counted_and_revoked() -> None:
+    """The first query with a key goes up, the others do not; a revoked one is refused at once."""
+    asked = make_query(f"9.113.0.203.{CUSTOMER}.keyed.test. IN A")[0]
+    digest = digest_of(CUSTOMER.encode())
+    world = make_world(know_keys=False)
+    server = Running(threads=1, world=world)
+    with asking(server.bound[0]) as client:
+        told = [ask(client, asked) for _ in range(5)]
+        handed_up = len(server.handed_up)
+        change(world, "keyed.test", digest, Change.UNKEYED)
+        refused = ask(client, asked)
+        change(world, "keyed.test", digest, Change.KEYED)
+        told.append(ask(client, asked))
+    server.server.stop()
+
+    assert 1 == handed_up
+    assert [("NOERROR qr aa", f"answer 9.113.0.203.{CUSTOMER}.keyed.test. 900 IN A 127.0.0.2")] * 6 == told
+    assert "REFUSED qr" == refused[0]
+    # The reference path counts the first itself, from what its Reply says.
+    assert {("keyed.test", digest): 5} == world.hot_path.usage.take()
+
+
+def test_a_key_that_nobody_was_given_is_not_learnt() -> None:
+    """Nor what is no query, no key, of no zone of ours, or of a zone without keys or without an index."""
+    world = make_world(know_keys=False)
+    before = world.hot_path.generation
+    for packet in (
+        b"",
+        make_query(f"{CUSTOMER[::-1]}.keyed.test. IN A")[0],
+        make_query(f"{CUSTOMER}.keyed.test. CH A")[0],
+        make_query(f"{CUSTOMER}.bl.test. IN A")[0],
+        make_query(f"{CUSTOMER}.new.test. IN A")[0],
+        make_query(f"{CUSTOMER}.other. IN A")[0],
+        make_query("9.113.0.203.keyed.test. IN A")[0],
+        make_query("keyed.test. IN SOA")[0],
+    ):
+        world.hot_path.learn_key(packet)
+
+    assert before is world.hot_path.generation
+    assert [] == world.hot_path.keys
 
 
 def test_many_long_answers_at_once() -> None:

@@ -36,3 +36,11 @@ def test_threads_lose_no_count() -> None:
     total += sum(usage.take().values())
 
     assert 20_000 == total
+
+
+def test_what_is_counted_elsewhere_is_fetched_first() -> None:
+    """Who counts elsewhere is asked before the counts are taken."""
+    usage = KeyUsage()
+    usage.watch(lambda: usage.count("bl.test", "a", 3))
+
+    assert [{("bl.test", "a"): 3}] * 2 == [usage.take(), usage.take()]
