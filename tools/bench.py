@@ -18,6 +18,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
@@ -64,8 +65,10 @@ def main() -> None:
     for size in () if given.page else given.sizes or _SIZES:
         with tempfile.TemporaryDirectory(prefix="rbl-bench-") as folder:
             Path(folder).chmod(0o755)  # rbldnsd gives up being root before it reads
-            sized = _Bench(Path(folder), size, given.rounds, given.seconds).measure()
-        bench_report.keep(sized)
+            for sized in _Bench(Path(folder), size, given.rounds, given.seconds).measure():
+                bench_report.keep(
+                    sized
+                )  # each time: a long run that is broken off has not been for nothing
         _say("\n".join(bench_report.table(sized)))
     bench_report.write(bench_servers.available())
     _say("written: docs/benchmarks.md")
@@ -77,6 +80,7 @@ class _Bench:
     def __init__(self, folder: Path, size: int, rounds: int, seconds: float) -> None:
         self._folder = folder
         self._size = size
+        self._load_before = os.getloadavg()[0]
         self._rounds = rounds
         self._seconds = seconds
         self._drawn = bench_list.draw(size)
@@ -86,8 +90,8 @@ class _Bench:
         self._cores = sorted(os.sched_getaffinity(0))
         self._store = Store(bench_servers.database_url(folder))
 
-    def measure(self) -> Sized:
-        """Return all figures of this size."""
+    def measure(self) -> Iterator[Sized]:
+        """Yield all figures of this size, after each group of servers those there are."""
         _say(f"{self._size:,} entries: making the list")
         filled, index = self._prepare()
         rows: list[Row] = []
@@ -102,13 +106,16 @@ class _Bench:
                         rows.append(self._row(server, seen, dnsperf, base))
                 if _REFERENCE in kinds:
                     self._measure_promises(promises, servers[kinds.index(_OURS)])
+            yield self._sized(rows, promises)
         self._store.close()
+
+    def _sized(self, rows: list[Row], promises: Promises) -> Sized:
         order = [
             kind.name for kind in (_FLOOR, _OURS, _REFERENCE, *self._others(), _FREE_FLOOR, _ALL_CORES)
         ]
         rows.sort(key=lambda row: order.index(row.name))
         at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        return Sized(self._size, at, self._rounds, self._seconds, rows, promises)
+        return Sized(self._size, at, self._load_before, self._rounds, self._seconds, rows, promises)
 
     def _prepare(self) -> tuple[float, Compiled]:
         """Write the list in every form, and return what import and index took."""

@@ -59,6 +59,7 @@ class Sized:
 
     size: int
     at: str
+    load_before: float  # the machine's load average, of a minute
     rounds: int
     seconds: float
     rows: list[Row]
@@ -97,7 +98,10 @@ def table(sized: Sized) -> Iterator[str]:
     """Yield the lines that tell of one size, in Markdown."""
     yield f"## {sized.size:,} entries"
     yield ""
-    yield f"{sized.at}; medians of {sized.rounds} rounds of {sized.seconds:g} seconds."
+    yield (
+        f"{sized.at}; medians of {sized.rounds} rounds of {sized.seconds:g} seconds;"
+        f" load average before it began: {sized.load_before:.1f}."
+    )
     yield ""
     heads = [
         *("server", "CPU µs a query", "of ours", "queries/s"),
@@ -222,10 +226,10 @@ def _head(versions: Mapping[str, str], sizes: Sequence[int]) -> Iterator[str]:
 
 
 _NOTES = """
-**It was not alone on it.** Other work ran on the same cores, so wall-clock figures, queries a second
-above all, are what was left over. Compare **CPU µs a query**: user and system time of the server's
-processes from `/proc`, by the queries it answered. The servers take turns within each round, so that what
-disturbs one disturbs each alike; *of ours* is the median of the rounds' ratios to rbl with one thread.
+Compare **CPU µs a query**: user and system time of the server's threads from `/proc`, by the queries it
+answered. Wall-clock figures, queries a second above all, are what other work on the same cores leaves
+over; each size says how much there was. The servers take turns within each round, so that what disturbs
+one disturbs each alike; *of ours* is the median of the rounds' ratios to rbl with one thread.
 
 - The server is pinned to the first core, the load generator to the last. The generator is the limit of
   queries a second for the cheaper servers.
@@ -239,9 +243,11 @@ disturbs one disturbs each alike; *of ours* is the median of the rounds' ratios 
   mixed case in 20 %; what is not listed lies among what is. Sent by `tools/bench_udp.c`, 128 under way.
   dnsperf sends the same names, case and types; it cannot send OPT with half of them, nor cookies, and is
   the check of the other generator.
-- The two generators do not agree on how far apart the servers are: ours sends in batches (`sendmmsg`),
-  which may suit a server that reads in batches, as rbl does; dnsperf is no part of this project. Of two
-  leads believe the smaller. *of ours* for dnsperf is the ratio of the two medians shown.
+- The two generators do not agree on how far apart the servers are. Ours sends in batches (`sendmmsg`) and
+  keeps every server busy. dnsperf sends one query at a time and is slower than the cheaper servers: they
+  wait for it, and going to sleep, being woken and waking it is CPU time too, which the faster one needs
+  more of. dnsperf is no part of this project: of two leads believe the smaller. *of ours* for dnsperf is
+  the ratio of the two medians shown.
 - One process or thread for each server but *all cores*. rbl and NSD answer cookies; rbldnsd
   knows none. Knot is measured without: its module answers BADCOOKIE to a client's first cookie, and so
   part of the queries would not be looked up. No rate limit applies.
