@@ -24,6 +24,7 @@ from rbl.store.listings import NewListing
 from rbl.terms import Act
 from rbl.zone import snapshot, zonefile
 from rbl.zone.index import compile_index
+from rbl.zone.zonefile import ZoneFile
 
 _CHANGES = 20
 _CHANGE_SECONDS = 30.0  # after so long no further change is made
@@ -41,6 +42,7 @@ class Compiled:
     seconds: float
     memory_octets: int  # what the process had more afterwards
     file_octets: int
+    single_octets: float  # of the file, for each entry of an index of single IPv4 addresses alone
     load_seconds: float  # from disk again
 
 
@@ -89,13 +91,25 @@ def build(url: str, path: Path) -> Compiled:
     seconds = time.perf_counter() - began
     gc.collect()
     memory = _resident_octets() - before
-    reader.close()
-    store.close()
     path.parent.mkdir(parents=True, exist_ok=True)
     snapshot.write(index, path)
     began = time.perf_counter()
     snapshot.read(path, zone)
-    return Compiled(seconds, memory, path.stat().st_size, time.perf_counter() - began)
+    load_seconds = time.perf_counter() - began
+    single = _single_octets(zone, reader, path.with_suffix(".single"))
+    reader.close()
+    store.close()
+    return Compiled(seconds, memory, path.stat().st_size, single, load_seconds)
+
+
+def _single_octets(zone: ZoneFile, reader: JournalReader, path: Path) -> float:
+    """Return what an entry takes in an index that has nothing but single IPv4 addresses."""
+    serial, listed = reader.snapshot(APEX)
+    singles = [each for each in listed if each.subject.endswith("/32")]
+    snapshot.write(compile_index(zone, serial, singles), path)
+    octets = path.stat().st_size
+    path.unlink()
+    return octets / len(singles)
 
 
 def measure_changes(

@@ -186,6 +186,7 @@ def _promises(sized: Sized) -> Iterator[str]:
     yield f"| index from SQL | {made.seconds:,.2f} s |"
     if size >= 100_000:  # of fewer, what the process has anyway would be counted
         yield f"| memory for an entry, the index as it is mapped | {made.file_octets / size:.1f} octets |"
+        yield f"| the same of IPv4 addresses alone | {made.single_octets:.1f} octets |"
         each = made.memory_octets / size
         yield f"| memory for an entry, the process after making it | {each:.1f} octets |"
     yield f"| index from disk | {made.load_seconds * 1000:,.1f} ms |"
