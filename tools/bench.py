@@ -26,14 +26,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import bench_changes
+import bench_kinds
 import bench_list
 import bench_report
 import bench_rounds
 import bench_servers
 from bench_changes import Compiled
+from bench_kinds import Rbl
 from bench_report import Promises, Row, Sized
 from bench_rounds import Asked, Load
-from bench_servers import Kind, Rbl, Running
+from bench_servers import Kind, Running
 
 from rbl.responder import compiled
 from rbl.store.engine import Store
@@ -44,11 +46,12 @@ _TOGETHER = 2_000_000  # entries with which all servers fit into memory at once
 _MANY, _MANY_TIMES = 1_000, 5
 _SWAPPING_SECONDS = 30.0
 
-_FLOOR = bench_servers.Floor("floor (echo)")
+_FLOOR = bench_kinds.Floor("floor (echo)")
 _OURS = Rbl("rbl, one thread")
+_FILES = bench_kinds.RblFiles()
 _REFERENCE = Rbl("rbl, reference path", path="reference")
 # On the generator's core an answer costs less, even the floor's: each placement has its own.
-_FREE_FLOOR = bench_servers.Floor("floor, not pinned", all_cores=True)
+_FREE_FLOOR = bench_kinds.Floor("floor, not pinned", all_cores=True)
 _ALL_CORES = Rbl("rbl, all cores", threads=0, all_cores=True)
 
 
@@ -111,7 +114,8 @@ class _Bench:
 
     def _sized(self, rows: list[Row], promises: Promises) -> Sized:
         order = [
-            kind.name for kind in (_FLOOR, _OURS, _REFERENCE, *self._others(), _FREE_FLOOR, _ALL_CORES)
+            kind.name
+            for kind in (_FLOOR, _OURS, _FILES, _REFERENCE, *self._others(), _FREE_FLOOR, _ALL_CORES)
         ]
         rows.sort(key=lambda row: order.index(row.name))
         at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -139,9 +143,9 @@ class _Bench:
 
     def _others(self) -> list[Kind]:
         kinds: list[tuple[str, Kind]] = [
-            ("rbldnsd", bench_servers.Rbldnsd()),
-            ("nsd", bench_servers.Nsd()),
-            ("knot", bench_servers.Knot()),
+            ("rbldnsd", bench_kinds.Rbldnsd()),
+            ("nsd", bench_kinds.Nsd()),
+            ("knot", bench_kinds.Knot()),
         ]
         return [kind for package, kind in kinds if package in bench_servers.available()]
 
@@ -150,7 +154,7 @@ class _Bench:
         own: list[Kind] = [_FLOOR, _OURS, _REFERENCE, _FREE_FLOOR, _ALL_CORES]
         others = self._others()
         if self._size <= _TOGETHER:
-            return [[*own, *others]]
+            return [[*own, _FILES, *others]]
         return [[*own, *others[:1]], *[[_FLOOR, _OURS, kind] for kind in others[1:]]]
 
     def _started(self, kind: Kind) -> AbstractContextManager[Running]:

@@ -165,7 +165,7 @@ def plot(everything: Sequence[Sized]) -> Iterator[str]:
         top += _HEAD
         for row in rows:
             length = row.cost_us / most * (_WIDTH - _LEFT - _RIGHT)
-            colour = _OURS if row.name.startswith("rbl,") else _THEIRS
+            colour = _OURS if row.name.startswith(("rbl,", "rbl ")) else _THEIRS
             colour = _NOTHING if row.name.startswith("floor") else colour
             middle = top + _BAR - 4
             yield f'<text x="{_LEFT - 8}" y="{middle}" text-anchor="end">{row.name}</text>'
@@ -249,6 +249,7 @@ one disturbs each alike; *of ours* is the median of the rounds' ratios to rbl wi
   wait for it, and going to sleep, being woken and waking it is CPU time too, which the faster one needs
   more of. dnsperf is no part of this project: of two leads believe the smaller. *of ours* for dnsperf is
   the ratio of the two medians shown.
+- *rbl rbldnsd* reads rbldnsd's own files, and each change of them whole, as rbldnsd does.
 - One process or thread for each server but *all cores*. rbl and NSD answer cookies; rbldnsd
   knows none. Knot is measured without: its module answers BADCOOKIE to a client's first cookie, and so
   part of the queries would not be looked up. No rate limit applies.
