@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle
-from rbl.cli import keyusage
+from rbl.cli import counts
 from rbl.cli.latereader import LateReader
 from rbl.cli.opening import now
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
@@ -31,6 +31,7 @@ from rbl.responder.catalogue import Catalogue
 from rbl.responder.client import Client
 from rbl.responder.counters import Counters
 from rbl.responder.follower import Follower, index_path
+from rbl.responder.hits import ListingHits
 from rbl.responder.rules import Rules, rules_of
 from rbl.responder.server import Hot, Server
 from rbl.responder.usage import KeyUsage
@@ -127,17 +128,21 @@ async def dns(built: Built) -> AsyncIterator[str]:
         max_change_share=settings.dns.max_change_share,
     )
     rules, usage = rules_of(settings.dns), KeyUsage()
+    hits = ListingHits(built.catalogue, counters)
 
     def respond(packet: bytes, client: Client) -> Reply:
         reply = answer(packet, client, built.catalogue, rules, time.time_ns())
         if reply.key:
             usage.count(reply.zone, reply.key)
+        if reply.hit is not None:
+            hits.count(reply.zone, reply.hit)
         return reply
 
     hot = _hot(built, rules, usage)
     fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
     server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
-    async with keyusage.kept(built.open_store, usage):
+    hits.watch(server.take_hits)
+    async with counts.kept(counts.Counts(built.open_store, usage, hits)):
         follower.start()
         built.followers.append(follower)
         try:

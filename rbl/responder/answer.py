@@ -16,7 +16,7 @@ from rbl.responder.catalogue import Catalogue, ServedIndex, ServedZone
 from rbl.responder.client import Client
 from rbl.responder.codes import ExtendedError, Outcome, Rclass, Rcode, Rtype, Transport
 from rbl.responder.cookies import Cookie
-from rbl.responder.lookup import Found, look_up
+from rbl.responder.lookup import Found, Hit, look_up
 from rbl.responder.query import Declined, Query, parse
 from rbl.responder.ratelimit import Class, Decision, class_of
 from rbl.responder.rules import Rules
@@ -37,14 +37,15 @@ _SECOND = 1_000_000_000  # in nanoseconds
 class Reply:
     """The packet to send back, None for nothing.
 
-    *zone* (or empty), *outcome* and *key*, the digest of the valid key that was asked with, are for
-    the counters.
+    *zone* (or empty), *outcome*, *key*, the digest of the valid key that was asked with, and *hit*, what
+    was found in the list, are for the counters.
     """
 
     packet: bytes | None
     zone: str
     outcome: Outcome
     key: str = ""
+    hit: Hit | None = None
 
 
 def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, now: int) -> Reply:
@@ -71,7 +72,7 @@ def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, no
             response = slip(response, cookie)
     option = b"" if cookie is None else cookie.option
     packed = wire.pack(query, response, client.transport, rules.dns, option)
-    return Reply(packed, response.zone, response.outcome, response.key)
+    return Reply(packed, response.zone, response.outcome, response.key, response.hit)
 
 
 def respond(
@@ -197,7 +198,7 @@ def slip(response: Response, cookie: Cookie | None) -> Response:
     """
     if cookie is not None:
         return Response(Rcode.BADCOOKIE, Outcome.SLIPPED, response.zone, key=response.key)
-    return replace(response, truncated=True, outcome=Outcome.SLIPPED)
+    return replace(response, truncated=True, outcome=Outcome.SLIPPED, hit=None)
 
 
 def answer_chaos(query: Query, dns: Dns) -> Response:
@@ -267,7 +268,9 @@ def answer_listed(query: Query, zone: ServedZone, served: ServedIndex, listed: F
         rrset = wire.pack_texts(texts, found.ttl_seconds)
     if rrset is None:
         return answer_nodata(query, zone, served)
-    return Response(Rcode.NOERROR, Outcome.LISTED, zone.name, authoritative=True, answer=rrset)
+    return Response(
+        Rcode.NOERROR, Outcome.LISTED, zone.name, authoritative=True, answer=rrset, hit=listed.hit
+    )
 
 
 def answer_nodata(query: Query, zone: ServedZone, served: ServedIndex) -> Response:

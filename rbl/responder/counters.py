@@ -27,6 +27,11 @@ class Counters:
         self.send_failures = Counter(
             "rbl_dns_send_failures", "DNS answers that the system would not send", registry=registry
         )
+        self.unplaced_hits = Counter(
+            "rbl_dns_hits_unplaced",
+            "Answers of listings that were not counted by listing: too many listings were asked for",
+            registry=registry,
+        )
         refused = Counter(
             "rbl_dns_connections_refused",
             "TCP connections closed at once because of a limit",

@@ -11,8 +11,8 @@ import secrets
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rbl.customerkey import digest_of, is_key
@@ -22,6 +22,8 @@ from rbl.responder.catalogue import Catalogue, ServedZone
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Rclass, Transport
 from rbl.responder.counters import Counters
+from rbl.responder.hits import HitCounts, add_by_listing
+from rbl.responder.lookup import Hit
 from rbl.responder.query import Query, parse
 from rbl.responder.ratelimit import SLOTS
 from rbl.responder.rules import Rules
@@ -29,23 +31,14 @@ from rbl.responder.udp import answers_from_asked
 from rbl.responder.usage import KeyUsage
 from rbl.responder.wire import EdnsOption
 from rbl.zone.access import Action, Keys, Rule
-from rbl.zone.answers import EXEMPTION, AnswerSet
-from rbl.zone.index import Index
+from rbl.zone.answers import AnswerSet
+from rbl.zone.listednames import Subject
 from rbl.zone.names import Name
-from rbl.zone.ranges import Table
 from rbl.zone.zonefile import Kind
 
 OUTCOMES = tuple(Outcome(word) for word in _hotpath.OUTCOMES)
 _HIT_IPV4, _HIT_IPV6, _HIT_NAME, _HIT_WILDCARD = 1, 2, 3, 4  # as in _hotpath_answer.pxi
-
-
-@dataclass(frozen=True, slots=True)
-class Hits:
-    """How often a listing was answered since the last time this was asked."""
-
-    zone: str
-    subject: str  # as the journal writes it
-    count: int
+_HITS_OF_NAMES = frozenset({_HIT_NAME, _HIT_WILDCARD})
 
 
 class HotPath:
@@ -154,8 +147,10 @@ class HotUdpServer:
         self._failures_told = [0] * len(self._workers)
         for bound in sockets:
             bound.setblocking(True)  # noqa: FBT003  # the socket module has it so
+        self._unplaced_told = 0
         counters.watch(self.tell_counts)
         hot_path.usage.watch(self.tell_key_counts)
+        counters.watch(self._tell_unplaced)
 
     def start(self) -> None:
         """Answer from now on."""
@@ -202,27 +197,30 @@ class HotUdpServer:
                         self._hot_path.usage.count(*keys[number], now - before)
                 self._keys_told[at] = counts
 
-    def take_hits(self) -> list[Hits]:
-        """Return how often each listing was answered since the last call, the most asked for first.
+    def take_hits(self) -> HitCounts:
+        """Return how often each listing was answered since the last call; also after the stop.
 
-        A listing that is gone since is left out, and so is what found no room (``unplaced_hits``): a
+        A listing that is gone since is left out, and so is what found no room (``_tell_unplaced``): a
         worker keeps some 12,000 addresses between two calls.
         """
         with self._counting:
             taken = [hit for worker in self._workers for hit in worker.take_hits()]
             generation = self._hot_path.generation
-        counts: dict[tuple[str, str], int] = {}
+        counts: Counter[tuple[str, str]] = Counter()
         zones = {zone.source.name: zone for zone in generation.zones}
-        for kind, number, first, second, count in taken:
-            name = self._hot_path.zone_names[number]
-            for subject in _subjects(zones[name], kind, first, second):
-                counts[name, subject] = counts.get((name, subject), 0) + count
-        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        return [Hits(zone, subject, count) for (zone, subject), count in ordered]
+        for number, name in enumerate(self._hot_path.zone_names):
+            served = zones[name].source.served
+            if served is not None:
+                of_zone = [(kind, mark, count) for kind, of, *mark, count in taken if of == number]
+                add_by_listing(counts, name, served.index, _hits(zones[name], of_zone))
+        return counts
 
-    def unplaced_hits(self) -> int:
-        """Return how many hits found no room, and are in none of the ``Hits``."""
-        return sum(worker.unplaced_hits for worker in self._workers)
+    def _tell_unplaced(self) -> None:
+        """Add to the counters how many hits found no room, and are none of ``take_hits``'."""
+        with self._counting:
+            unplaced = sum(worker.unplaced_hits for worker in self._workers)
+            self._counters.unplaced_hits.inc(unplaced - self._unplaced_told)
+            self._unplaced_told = unplaced
 
 
 def _served_zone(
@@ -274,30 +272,24 @@ def _options(options: tuple[EdnsOption, ...]) -> bytes:
     return b"".join(struct.pack("!HH", code, len(value)) + value for code, value in options)
 
 
-def _subjects(zone: _hotpath.ServedZone, kind: int, first: int, second: int) -> Iterator[str]:
-    """Yield the subject of each listing that a hit is of; nothing where it is gone."""
-    served = zone.source.served
-    assert served is not None
-    index: Index = served.index
-    if kind == _HIT_IPV4:
-        yield from _networks(index.ipv4, first)
-    elif kind == _HIT_IPV6:
-        yield from _networks(index.ipv6, first << 64 | second)
-    else:
-        for wire_name in zone.names.named({first}).values():
-            labels, at = [], 0
-            while at < len(wire_name):
-                labels.append(wire_name[at + 1 : at + 1 + wire_name[at]].decode("ascii"))
-                at += 1 + wire_name[at]
-            yield ".".join(["*", *labels] if kind == _HIT_WILDCARD else labels)
+def _hits(zone: _hotpath.ServedZone, taken: Sequence[tuple[int, list[int], int]]) -> Counter[Hit]:
+    """Return *taken* (sort, address in two halves or hash of a name, how many) by what was found."""
+    hits: Counter[Hit] = Counter()
+    names = zone.names.named({mark[0] for kind, mark, _ in taken if kind in _HITS_OF_NAMES})
+    for kind, (first, second), count in taken:
+        if kind == _HIT_IPV4:
+            hits[IPv4Address(first)] += count
+        elif kind == _HIT_IPV6:
+            hits[IPv6Address(first << 64 | second)] += count
+        elif first in names:
+            hits[Subject(_labels(names[first]), kind == _HIT_WILDCARD)] += count
+    return hits
 
 
-def _networks(table: Table, address: int) -> Iterator[str]:
-    """Yield the most specific network around *address* that is listed: the one that answered."""
-    bits = table.family.bits
-    rows = table.overlapping(address, bits)
-    listed = [row for row in range(len(rows)) if rows.cause[row] != EXEMPTION]
-    if listed:
-        row = max(listed, key=lambda at: rows.length[at])
-        kind: type[IPv4Address | IPv6Address] = IPv4Address if bits == 32 else IPv6Address
-        yield f"{kind(table.family.to_number(rows.first[row]))}/{rows.length[row]}"
+def _labels(wire_name: bytes) -> Name:
+    """Return the labels of a name that has no root at its end."""
+    labels, at = [], 0
+    while at < len(wire_name):
+        labels.append(wire_name[at + 1 : at + 1 + wire_name[at]])
+        at += 1 + wire_name[at]
+    return tuple(labels)

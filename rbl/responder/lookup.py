@@ -12,19 +12,27 @@ from rbl.terms import Address
 from rbl.zone.access import Action, Rule
 from rbl.zone.answers import AnswerSet
 from rbl.zone.index import Index
+from rbl.zone.listednames import Subject
 from rbl.zone.names import Name
 from rbl.zone.zonefile import Kind
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+Hit = Address | Subject  # what is counted: the address that was asked about, or what lists the name
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is at a name: an answer set and what fills in its texts, or only whether the name exists."""
+    """What is at a name: an answer set and what fills in its texts, or only whether the name exists.
+
+    *hit* None: the answer is no listing's (a test point's of a list of names, an access rule's).
+    """
 
     answer_set: AnswerSet | None
     exists: bool
     subject: str = ""
+    hit: Hit | None = None
 
 
 _NOTHING = Found(None, exists=False)
@@ -40,7 +48,8 @@ def look_up(index: Index, kind: Kind, labels: Name, rule: Rule, client: Address)
     if kind is Kind.NAMES:
         listed = index.find_name(labels)
         if listed is not None:
-            return Found(listed, exists=True, subject=subject_text(labels))
+            hit = index.names.listing(labels, index.vocabulary)
+            return Found(listed, exists=True, subject=subject_text(labels), hit=hit)
         return _ABOVE if index.has_name_below(labels) else _NOTHING
     exists = False
     # Four labels of one digit are an IPv4 address and an IPv6 prefix at once.
@@ -51,7 +60,7 @@ def look_up(index: Index, kind: Kind, labels: Name, rule: Rule, client: Address)
         address = network.network_address
         listed = index.find_address(address)
         if listed is not None:
-            return Found(listed, exists=True, subject=subject_text(address))
+            return Found(listed, exists=True, subject=subject_text(address), hit=address)
     return _ABOVE if exists else _NOTHING
 
 

@@ -24,6 +24,7 @@ from rbl.responder.answer import Reply
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
+from rbl.responder.hits import HitCounts
 from rbl.responder.tcp import TcpLimits, TcpServer
 from rbl.responder.udp import UdpServer, forbid_fragments
 from rbl.responder.wire import pack_servfail
@@ -34,7 +35,7 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024  # a burst of some 10,000 queries waits rather
 
 if TYPE_CHECKING:
     # It exists only where there was a compiler.
-    from rbl.responder.hotpath import HotPath
+    from rbl.responder.hotpath import HotPath, HotUdpServer
 
 _log = structlog.get_logger()
 
@@ -85,6 +86,7 @@ class Server:
         self._hot = hot
         self._fragments = fragments
         self._udp: _Udp | None = None
+        self._hot_udp: HotUdpServer | None = None
         self._tcp: TcpServer | None = None
         self.bound: tuple[Listen, ...] = ()  # with the ports that the system chose for 0
 
@@ -126,12 +128,17 @@ class Server:
             udp.stop()
             tcp.stop(grace)
 
+    def take_hits(self) -> HitCounts:
+        """Return what *hot* counted by listing since the last call; after the stop, the rest of it."""
+        return {} if self._hot_udp is None else self._hot_udp.take_hits()
+
     def _udp_server(self, sockets: Sequence[socket.socket]) -> _Udp:
         if self._hot is None:
             return UdpServer(sockets, self._answer, self._counters)
         from rbl.responder.hotpath import HotUdpServer  # noqa: PLC0415 — where it was built
 
-        return HotUdpServer(sockets, self._hot.path, self._answer, self._counters)
+        self._hot_udp = HotUdpServer(sockets, self._hot.path, self._answer, self._counters)
+        return self._hot_udp
 
     def _answer(self, packet: bytes, client: Client) -> bytes | None:
         """Return the answer to *packet*; a fault of this program is SERVFAIL and one log line."""

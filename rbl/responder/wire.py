@@ -21,6 +21,7 @@ from dnslib.label import DNSBuffer, DNSLabel
 
 from rbl.config import Dns
 from rbl.responder.codes import ExtendedError, Option, Outcome, Rclass, Rcode, Rtype, Transport
+from rbl.responder.lookup import Hit
 from rbl.responder.query import HEADER_OCTETS, OPCODE_MASK, QR, Declined, Edns, Query
 from rbl.terms import Address
 from rbl.zone.names import Name
@@ -79,6 +80,7 @@ class Response:
     truncated: bool = False  # TC, whatever the size
     additional: RRset | None = None  # addresses of name servers; the OPT comes after them
     key: str = ""  # the digest of the customer's key that was asked with
+    hit: Hit | None = None  # what was found in the list
 
 
 @lru_cache(maxsize=1024)

@@ -88,7 +88,7 @@ def start(session: Session, new: NewListing, act: Act) -> ListingView:
     session.flush()
     if new.host_id is None:  # what a test brings about is audited as its host's story
         audit.write(session, "list-network", f"{new.zone} {subject}", act, became=new.reason)
-    return _view(row)
+    return view_of(row)
 
 
 def end(session: Session, zone: str, network: Network, reason: str, act: Act) -> ListingView:
@@ -108,7 +108,7 @@ def end(session: Session, zone: str, network: Network, reason: str, act: Act) ->
         )
     _end(session, row, act)
     audit.write(session, "end-network", f"{zone} {row.subject}", act, was=row.reason)
-    return _view(row)
+    return view_of(row)
 
 
 def end_of_host(session: Session, host_id: int, act: Act) -> None:
@@ -146,7 +146,7 @@ def covering(session: Session, zone: str, address: Address) -> Sequence[ListingV
     rows = session.execute(
         select(Listing).where(Listing.zone == zone, Listing.subject.in_(around), Listing.ended_at.is_(None))
     ).scalars()
-    return sorted((_view(row) for row in rows), key=lambda view: -ip_network(view.subject).prefixlen)
+    return sorted((view_of(row) for row in rows), key=lambda view: -ip_network(view.subject).prefixlen)
 
 
 def past(session: Session, zone: str, network: Network, limit: int = 50) -> Sequence[ListingView]:
@@ -157,7 +157,7 @@ def past(session: Session, zone: str, network: Network, limit: int = 50) -> Sequ
         .order_by(Listing.ended_at.desc())
         .limit(limit)
     ).scalars()
-    return [_view(row) for row in rows]
+    return [view_of(row) for row in rows]
 
 
 def _live(session: Session, zone: str, subject: str, reason: str) -> Listing | None:
@@ -177,7 +177,8 @@ def _end(session: Session, row: Listing, act: Act) -> None:
     row.ended_why = act.why
 
 
-def _view(row: Listing) -> ListingView:
+def view_of(row: Listing) -> ListingView:
+    """Return *row* as it is shown."""
     return ListingView(
         id=row.id,
         zone=row.zone,

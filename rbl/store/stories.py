@@ -15,8 +15,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rbl.lifecycle import Event
-from rbl.store import audit, dialogues, exemptions, hosts, journal, listings, nominations, probes, switches
+from rbl.store import (
+    audit,
+    dialogues,
+    exemptions,
+    hits,
+    hosts,
+    journal,
+    listings,
+    nominations,
+    probes,
+    switches,
+)
 from rbl.store.dialogues import PublicEnvelope
+from rbl.store.hits import HitsView
 from rbl.store.hosts import HostView
 from rbl.store.listings import ListingView
 from rbl.store.probetables import ProbeRun
@@ -39,7 +51,10 @@ _BY_OPERATORS = frozenset({Event.REJECT, Event.WITHDRAW})
 
 @dataclass(frozen=True, slots=True)
 class PublicListing:
-    """A listing that covers the address; *ended_at* None: live."""
+    """A listing that covers the address; *ended_at* None: live.
+
+    Its hits are those of its network, at any time, for any reason; of the network's addresses together.
+    """
 
     network: Network
     reason: str
@@ -50,6 +65,9 @@ class PublicListing:
     expires_at: datetime | None
     ended_at: datetime | None
     ended_why: str | None
+    hits: int
+    first_hit_at: datetime | None
+    last_hit_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +168,16 @@ def story(session: Session, zone: str, address: Address) -> Story:
     journal.head(session, zone)
     host = hosts.find(session, zone, address)
     runs = () if host is None else _runs(session, host)
+    live = listings.covering(session, zone, address)
+    past = listings.past(session, zone, ip_network(address))
+    asked = hits.of_subjects(session, zone, {each.subject for each in (*live, *past)})
     return Story(
         zone=zone,
         address=address,
         testing_paused=not switches.is_on(session, switches.PROBING),
         host=host,
-        listings=[_listing(each) for each in listings.covering(session, zone, address)],
-        past=[_listing(each) for each in listings.past(session, zone, ip_network(address))],
+        listings=[_listing(each, asked[each.subject]) for each in live],
+        past=[_listing(each, asked[each.subject]) for each in past],
         exemptions=[
             PublicExemption(each.network, each.never_list, each.never_test, each.why, each.created_at)
             for each in exemptions.of_address(session, address)
@@ -168,7 +189,7 @@ def story(session: Session, zone: str, address: Address) -> Story:
     )
 
 
-def _listing(view: ListingView) -> PublicListing:
+def _listing(view: ListingView, asked: HitsView) -> PublicListing:
     return PublicListing(
         network=ip_network(view.subject),
         reason=view.reason,
@@ -179,6 +200,9 @@ def _listing(view: ListingView) -> PublicListing:
         expires_at=view.expires_at,
         ended_at=view.ended_at,
         ended_why=view.ended_why,
+        hits=asked.hits,
+        first_hit_at=asked.first_hit_at,
+        last_hit_at=asked.last_hit_at,
     )
 
 

@@ -100,6 +100,18 @@ class Listing(Base):
     ended_why: Mapped[str | None]
 
 
+class ListingHits(Base):
+    """How often DNS answered for what is or was listed, whatever the reason."""
+
+    __tablename__ = "listing_hits"
+
+    zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    hits: Mapped[int] = mapped_column(BigInteger)
+    first_hit_at: Mapped[datetime]
+    last_hit_at: Mapped[datetime]
+
+
 class Exemption(Base):
     """A network that is never answered as listed, or never tested, or both."""
 

@@ -13,13 +13,14 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.errors import BadInput, Conflict
-from rbl.store import listings
+from rbl.store import hits, listings
+from rbl.store.hits import HitsView
 from rbl.store.hosts import ZonePolicy
 from rbl.store.listings import ListingView, NewListing
 from rbl.terms import Act, Network, Origin
 from rbl.web.auth import Operating, actor
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, AskedPolicy, Body, ListingText, NetworkField, Why
+from rbl.web.fields import Answer, AskedPolicy, Body, Hits, ListingText, NetworkField, Why
 from rbl.web.parts import Parts, UsedParts
 from rbl.zone.zonefile import Kind
 
@@ -38,6 +39,9 @@ _LISTING: JsonDict = {
     "expires_at": "2027-02-22T03:05:00Z",
     "ended_at": None,
     "ended_why": None,
+    "hits": 1204,
+    "first_hit_at": _AT,
+    "last_hit_at": _AT,
 }
 _ZONE: JsonDict = {
     "apex": "relays.example.org",
@@ -85,6 +89,17 @@ class HandListing(Answer):
     expires_at: datetime | None
     ended_at: datetime | None
     ended_why: str | None
+    hits: Hits
+    first_hit_at: datetime | None
+    last_hit_at: datetime | None
+
+
+class ListingsTold(Answer):
+    """Some listings."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"listings": [_LISTING]}]})
+
+    listings: list[HandListing]
 
 
 class ReasonTold(Answer):
@@ -129,6 +144,23 @@ def zones(parts: UsedParts) -> ZonesTold:
     )
 
 
+@router.get(
+    "/listings",
+    summary="Show the listings that are asked about most",
+    responses=tells(no_key=401, bad_key=401, role=403, no_such_zone=404),
+)
+def most_asked(
+    parts: UsedParts,
+    policy: AskedPolicy,
+    _caller: Operating,
+    limit: Annotated[int, Query(ge=1, le=500, description="How many.", examples=[100])] = 100,
+) -> ListingsTold:
+    """Those that are live, by `hits`; what DNS never answered for is not among them."""
+    with parts.store.reading() as session:
+        found = hits.most_asked(session, policy.apex, limit)
+    return ListingsTold(listings=[_told(view, asked) for view, asked in found])
+
+
 @router.post(
     "/listings",
     status_code=201,
@@ -164,8 +196,9 @@ def list_by_hand(
     )
     with parts.store.writing() as session:
         view = listings.start(session, new, act)
+        asked = hits.of_subjects(session, view.zone, {view.subject})
     _log.info("listed", zone=view.zone, network=view.subject, reason=view.reason, by=act.actor, why=act.why)
-    return _told(view)
+    return _told(view, asked[view.subject])
 
 
 @router.delete(
@@ -195,8 +228,9 @@ def end(
         view = listings.end(session, policy.apex, network, reason, act)
         if view.origin is Origin.PROBE:  # the transaction is undone
             raise Conflict(f"{network} was listed by a test: withdraw the host", code="listed-by-test")
+        asked = hits.of_subjects(session, view.zone, {view.subject})
     _log.info("delisted", zone=view.zone, network=view.subject, reason=view.reason, by=act.actor, why=why)
-    return _told(view)
+    return _told(view, asked[view.subject])
 
 
 def _check(parts: Parts, policy: ZonePolicy, network: Network, reason: str) -> None:
@@ -226,7 +260,7 @@ def _may_be_reserved(parts: Parts, policy: ZonePolicy, network: Network) -> bool
     )
 
 
-def _told(view: ListingView) -> HandListing:
+def _told(view: ListingView, asked: HitsView) -> HandListing:
     return HandListing(
         zone=view.zone,
         network=view.subject,
@@ -238,4 +272,7 @@ def _told(view: ListingView) -> HandListing:
         expires_at=view.expires_at,
         ended_at=view.ended_at,
         ended_why=view.ended_why,
+        hits=asked.hits,
+        first_hit_at=asked.first_hit_at,
+        last_hit_at=asked.last_hit_at,
     )

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     PlainSerializer,
     PlainValidator,
     StringConstraints,
@@ -70,6 +71,13 @@ Why = Annotated[
 # RFC 1035 §3.3: a character-string has 255 octets; many clients show only the first of a TXT record.
 ListingText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
+]
+Hits = Annotated[
+    int,
+    Field(
+        description="How often DNS answered for this network, up to a minute ago, in all the time that it"
+        " was listed for any reason."
+    ),
 ]
 
 AddressPath = Annotated[

@@ -10,7 +10,7 @@ from rbl.store import dialogues, stories
 from rbl.store.stories import Story
 from rbl.terms import EnvelopeResult, Origin, Purpose, State, Verdict
 from rbl.web import wording
-from rbl.web.fields import AddressField, Answer, NetworkField
+from rbl.web.fields import AddressField, Answer, Hits, NetworkField
 from rbl.web.parts import Parts
 
 _AT = "2026-11-24T03:06:00Z"
@@ -56,6 +56,9 @@ _STORY: JsonDict = {
             "expires_at": None,
             "ended_at": None,
             "ended_why": None,
+            "hits": 1204,
+            "first_hit_at": _AT,
+            "last_hit_at": _AT,
         }
     ],
     "past": [],
@@ -89,6 +92,9 @@ class ListingTold(Answer):
     expires_at: datetime | None
     ended_at: datetime | None
     ended_why: str | None
+    hits: Hits
+    first_hit_at: datetime | None
+    last_hit_at: datetime | None
 
 
 class ExemptionTold(Answer):

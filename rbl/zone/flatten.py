@@ -127,9 +127,9 @@ def flatten(family: Family, rows: Rows, touched: Mask, vocabulary: Vocabulary) -
     blocks = family.blocks(starts)
     inside = touched[blocks]
     starts, blocks = starts[inside], blocks[inside]
-    answers = _most_specific(family, starts, first, length, answer)
+    answers = most_specific(family, starts, first, length, answer)
     ones = np.ones(len(exempt), dtype=np.uint32)
-    answers[_most_specific(family, starts, exempt.first, exempt.length, ones) != 0] = NOT_LISTED
+    answers[most_specific(family, starts, exempt.first, exempt.length, ones) != 0] = NOT_LISTED
     for pin in pins:
         answers[starts == pin] = pinned[family.to_number(pin)]
     return _compress(starts, blocks, answers)
@@ -176,7 +176,7 @@ def _networks(rows: Rows, vocabulary: Vocabulary) -> tuple[Points, NDArray[np.ui
     return listed.first[begins], listed.length[begins], answer
 
 
-def _most_specific(
+def most_specific(
     family: Family, points: Points, first: Points, length: NDArray[np.uint8], value: Numbers
 ) -> Numbers:
     """Return for each point the value of the longest prefix around it, or 0."""

@@ -55,14 +55,22 @@ class Index:
 
     def find_address(self, address: Address) -> AnswerSet | None:
         """Return what *address* answers, or None where it is not listed."""
-        value = int(address)
-        if isinstance(address, IPv4Address):
-            return self.vocabulary.answers[self.ipv4.find(value)]
-        if value >> 32 == 0xFFFF:
-            return self.vocabulary.answers[self.ipv4.find(value & 0xFFFFFFFF)]
-        if value >> 112 == 0x2002:
-            return self.vocabulary.answers[self.ipv4.find(value >> 80 & 0xFFFFFFFF)]
-        return self.vocabulary.answers[self.ipv6.find(value)]
+        table, value = self._place_of(address)
+        return self.vocabulary.answers[table.find(value)]
+
+    def listed_networks(self, addresses: Iterable[Address]) -> dict[Address, Network]:
+        """Return the network whose listing answers for each of *addresses* that is listed.
+
+        A test point is in none, unless it lies in one that is listed.
+        """
+        places = [(address, *self._place_of(address)) for address in addresses]
+        found: dict[Address, Network] = {}
+        for table in (self.ipv4, self.ipv6):
+            inside = [(address, value) for address, of, value in places if of is table]
+            networks = table.listed_networks([value for _, value in inside], self.vocabulary)
+            pairs = zip(inside, networks, strict=True)
+            found.update({address: network for (address, _), network in pairs if network is not None})
+        return found
 
     def has_below(self, network: Network) -> bool:
         """Whether any address of *network* is listed, test points included (RFC 8020: NODATA)."""
@@ -150,6 +158,17 @@ class Index:
             self.unusable,
             self.keys,
         )
+
+    def _place_of(self, address: Address) -> tuple[Table, int]:
+        """Return the table that *address* is looked up in, and the number that it has there."""
+        value = int(address)
+        if isinstance(address, IPv4Address):
+            return self.ipv4, value
+        if value >> 32 == 0xFFFF:
+            return self.ipv4, value & 0xFFFFFFFF
+        if value >> 112 == 0x2002:
+            return self.ipv4, value >> 80 & 0xFFFFFFFF
+        return self.ipv6, value
 
     def _with(self, batch: Batch, serial: int, keys: dict[str, bool]) -> "Index":
         ipv4, keep4 = batch.ipv4.rows()

@@ -51,6 +51,16 @@ class NameTable:
             return NOT_LISTED
         return next((answer for answer in map(vocabulary.joint_answer, covering) if answer), NOT_LISTED)
 
+    def listing(self, labels: Name, vocabulary: Vocabulary) -> Subject | None:
+        """Return what lists the name, for which ``find`` has an answer; None for the test name."""
+        if labels == _TEST:
+            return None
+        if vocabulary.joint_answer(self.exact.get(labels, ())):
+            return Subject(labels, wildcard=False)
+        above = (labels[at:] for at in range(1, len(labels) + 1))
+        nearest = (name for name in above if vocabulary.joint_answer(self.wildcards.get(name, ())))
+        return next((Subject(name, wildcard=True) for name in nearest), None)
+
     def any_below(self, labels: Name, vocabulary: Vocabulary) -> bool:
         """Whether a name below lower-case *labels* is listed, or would be but for an exemption.
 

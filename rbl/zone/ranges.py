@@ -7,12 +7,15 @@ many, they are folded into a new base. Networks wider than a block are kept apar
 each block they cover.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from ipaddress import IPV4LENGTH, IPv4Network, IPv6Network
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rbl.terms import Network
 from rbl.zone import flatten
 from rbl.zone.answers import NOT_LISTED, Numbers, Vocabulary, narrowed
 from rbl.zone.family import BLOCK_BITS, BLOCKS, Family, Keys
@@ -144,6 +147,22 @@ class Table:
             flatten.join(self.family, [self.wide, self.rows_of(blocks)]),
             flatten.join(self.family, [other.wide, other.rows_of(blocks)]),
         )
+
+    def listed_networks(self, values: Sequence[int], vocabulary: Vocabulary) -> list[Network | None]:
+        """Return the network that lists each of *values*: the most specific one of a known reason."""
+        if not values:
+            return []
+        family = self.family
+        points = family.from_numbers(values)
+        rows = flatten.join(family, [self.wide, self.rows_of(np.unique(family.blocks(points)))])
+        rows = rows.where(vocabulary.answers_by_cause()[rows.cause] != NOT_LISTED)
+        numbers = np.arange(1, len(rows) + 1, dtype=np.uint32)  # 0: none
+        found = flatten.most_specific(family, points, rows.first, rows.length, numbers)
+        kind = IPv4Network if family.bits == IPV4LENGTH else IPv6Network
+        return [
+            kind((family.to_number(rows.first[at - 1]), int(rows.length[at - 1]))) if at else None
+            for at in found.tolist()
+        ]
 
     def overlapping(self, first: int, length: int) -> Rows:
         """Return the rows whose network shares addresses with this one."""

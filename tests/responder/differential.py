@@ -376,7 +376,8 @@ def differing(world: World, packet: bytes, client: Client, now: int = NOW) -> tu
     names, keys = world.hot_path.zone_names, world.hot_path.keys
     key = keys[number][1] if number >= 0 else ""
     reply = Reply(octets, names[zone] if zone >= 0 else "", OUTCOMES[outcome], key)
-    wanted = answer(packet, client, world.catalogue, world.rules, now)
+    # What was hit is not in the compiled path's answer; a test of its counts compares it.
+    wanted = replace(answer(packet, client, world.catalogue, world.rules, now), hit=None)
     if reply == wanted:
         return reply.outcome, ""
     difference = (

@@ -30,7 +30,8 @@ from rbl.responder.answer import Reply, answer
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Transport
 from rbl.responder.counters import Counters
-from rbl.responder.hotpath import Hits, HotPath, HotUdpServer
+from rbl.responder.hits import ListingHits
+from rbl.responder.hotpath import HotPath, HotUdpServer
 from rbl.responder.rules import rules_of
 from rbl.responder.server import Hot, Server
 from rbl.terms import Change, Entry, Listed
@@ -52,6 +53,7 @@ WORLD = make_world()
 LISTED = make_query("9.113.0.203.bl.test. IN A")[0]
 LISTED_LINES = ("NOERROR qr aa", "answer 9.113.0.203.bl.test. 900 IN A 127.0.0.2")
 NIBBLES = b".".join(reversed_labels(ip_address("2001:db8:1::25"))).decode()
+MAPPED = b".".join(reversed_labels(ip_address("::ffff:203.0.113.9"))).decode()
 MUTATED = 100_000
 
 
@@ -656,7 +658,7 @@ def test_a_generation_is_small_where_little_changed() -> None:
 
 
 def test_hits_by_listing() -> None:
-    """Which listings answered, and how often: addresses, ranges, names and what is below them."""
+    """Both paths know which listings answered, and how often: addresses, ranges, names, those below."""
     world = make_world()
     counters = Counters(CollectorRegistry())
     asked = {
@@ -664,9 +666,11 @@ def test_hits_by_listing() -> None:
         "8.100.51.198.bl.test": ("bl.test", "198.51.100.0/24"),
         "200.100.51.198.bl.test": ("bl.test", "198.51.100.0/24"),
         f"{NIBBLES}.bl.test": ("bl.test", "2001:db8:1::25/128"),
+        f"{MAPPED}.bl.test": ("bl.test", "203.0.113.9/32"),
         "spam.example.com.names.test": ("names.test", "spam.example.com"),
         "x.wild.example.com.names.test": ("names.test", "*.wild.example.com"),
         "2.0.0.127.bl.test": ("", ""),  # a test point is no listing
+        "test.names.test": ("", ""),
         "1.0.0.127.bl.test": ("", ""),
     }
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
@@ -681,14 +685,20 @@ def test_hits_by_listing() -> None:
         hits = server.take_hits()
         again = server.take_hits()
         server.stop()
+    reference = ListingHits(world.catalogue, counters)
+    for name in asked:
+        for _ in range(2):
+            reply = answer(make_query(f"{name}. IN A")[0], ANYBODY, world.catalogue, world.rules, NOW)
+            if reply.hit is not None:
+                reference.count(reply.zone, reply.hit)
     wanted: dict[tuple[str, str], int] = {}
     for zone, subject in asked.values():
         if zone:
             wanted[zone, subject] = wanted.get((zone, subject), 0) + 2
 
-    assert {Hits(zone, subject, count) for (zone, subject), count in wanted.items()} == set(hits)
-    assert 4 == hits[0].count
-    assert [] == again
+    assert wanted == hits
+    assert {} == again
+    assert wanted == reference.take()
 
 
 def test_more_listings_than_there_is_room_for() -> None:
@@ -699,9 +709,10 @@ def test_more_listings_than_there_is_room_for() -> None:
     addresses = [(second, third) for second in range(256) for third in range(80)]
     rows = [Listed(f"7.{second}.{third}.1/32", "relay", None, exempt=False) for second, third in addresses]
     world.catalogue.serve(compile_index(index.zone, index.serial + 1, rows))
+    registry = CollectorRegistry()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
-        server = HotUdpServer([bound], world.hot_path, lambda *_: None, Counters(CollectorRegistry()))
+        server = HotUdpServer([bound], world.hot_path, lambda *_: None, Counters(registry))
         server.start()
         with asking(Listen(*bound.getsockname())) as client:
             for at in range(0, len(addresses), 32):
@@ -710,10 +721,11 @@ def test_more_listings_than_there_is_room_for() -> None:
                 for _ in range(32):
                     client.recv(4096)
         hits = server.take_hits()
-        unplaced = server.unplaced_hits()
         server.stop()
+    unplaced = registry.get_sample_value("rbl_dns_hits_unplaced_total")
 
-    assert 0 < unplaced
+    assert unplaced
+    assert unplaced == registry.get_sample_value("rbl_dns_hits_unplaced_total")
     assert len(addresses) == len(hits) + unplaced
 
 

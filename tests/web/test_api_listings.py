@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from rbl.store import exemptions, hosts
+from rbl.store import exemptions, hits, hosts
 from rbl.terms import Act, State
 from rbl.web.parts import Parts
 from rbl.zone.zonefile import Limits
@@ -44,6 +44,7 @@ def test_a_network_is_listed_by_hand(api: httpx2.Client, operator: Header) -> No
         told["text"],
         told["expires_at"],
     )
+    assert (0, None, None) == (told["hits"], told["first_hit_at"], told["last_hit_at"])
     assert ["listed"] == [log["event"] for log in logs]
     assert api.get("/v1/addresses/8.8.8.9").json()["listed"]
 
@@ -108,6 +109,28 @@ def test_a_listing_by_hand_is_ended(api: httpx2.Client, operator: Header) -> Non
     assert (404, "not-listed") == (again.status_code, again.json()["code"])
     assert ["delisted"] == [log["event"] for log in logs]
     assert not api.get("/v1/addresses/8.8.8.9").json()["listed"]
+
+
+def test_the_most_asked_listings(
+    api: httpx2.Client, operator: Header, nominator: Header, world: World
+) -> None:
+    """Operators see what DNS is asked about most; hits from before a listing ended count on."""
+    for network in ("8.8.8.0/28", "8.8.4.0/28", "8.8.0.0/28"):
+        api.post("/v1/listings", headers=operator, json=BODY | {"network": network})
+    with world.store.writing() as session:
+        hits.add(session, {(ZONE, "8.8.8.0/28"): 7, (ZONE, "8.8.4.0/28"): 9}, START)
+
+    told = api.get("/v1/listings", headers=operator).json()["listings"]
+    ended = api.delete("/v1/listings/pool/8.8.4.0/28", headers=operator, params={"why": "closed"}).json()
+    first = api.get("/v1/listings", headers=operator, params={"limit": 1}).json()["listings"]
+    again = api.post("/v1/listings", headers=operator, json=BODY | {"network": "8.8.4.0/28"}).json()
+
+    assert [("8.8.4.0/28", 9, "2026-11-24T03:00:00Z"), ("8.8.8.0/28", 7, "2026-11-24T03:00:00Z")] == [
+        (each["network"], each["hits"], each["last_hit_at"]) for each in told
+    ]
+    assert (9, ["8.8.8.0/28"], 9) == (ended["hits"], [each["network"] for each in first], again["hits"])
+    assert 403 == api.get("/v1/listings", headers=nominator).status_code
+    assert 422 == api.get("/v1/listings", headers=operator, params={"limit": 0}).status_code
 
 
 def test_what_a_test_listed_is_not_ended_by_hand(

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import httpx2
 import pytest
 
-from rbl.store import exemptions, listings, switches
+from rbl.store import exemptions, hits, listings, switches
 from rbl.store.listings import NewListing
 from rbl.terms import Act, Origin, State, Verdict
 from rbl.web import wording
@@ -252,6 +252,35 @@ def test_a_listing_by_hand_tells_its_reason(browser: httpx2.Client, world: World
     assert "26 November 2026, 03:00 UTC by itself" in seen
     assert "Test this server again" not in seen
     assert "secret" not in seen
+
+
+def test_how_often_it_was_asked_about(browser: httpx2.Client, world: World) -> None:
+    """A listed page says in one sentence how often DNS answered, since when, and when last."""
+    world.bring_to(State.LISTED)
+    unasked = text_of(browser.get(PAGE))
+    with world.store.writing() as session:
+        hits.add(session, {(ZONE, f"{RELAY}/32"): 1}, START)
+    once = text_of(browser.get(PAGE))
+    with world.store.writing() as session:
+        hits.add(session, {(ZONE, f"{RELAY}/32"): 1203}, START + timedelta(days=1))
+    often = text_of(browser.get(PAGE))
+
+    assert "asked about it" not in unasked
+    assert "Mail servers asked about it once, on 24 November 2026, 03:00 UTC ." in once
+    assert (
+        "Mail servers asked about it 1,204 times since 24 November 2026, 03:00 UTC ,"
+        " last on 25 November 2026, 03:00 UTC ." in often
+    )
+
+
+def test_how_often_a_network_was_asked_about(browser: httpx2.Client, world: World) -> None:
+    """Of a network that was listed by hand the hits are those of all its addresses."""
+    new = NewListing(ZONE, ip_network("8.8.8.0/28"), "pool")
+    with world.store.writing() as session:
+        listings.start(session, new, OPERATOR)
+        hits.add(session, {(ZONE, "8.8.8.0/28"): 7}, START)
+
+    assert "Asked about 7 times since 24 November 2026" in text_of(browser.get("/a/8.8.8.3"))
 
 
 def test_a_listing_by_hand_that_ended_is_remembered(browser: httpx2.Client, world: World) -> None:

@@ -1,7 +1,8 @@
 import httpx2
 
+from rbl.store import hits
 from rbl.terms import State
-from tests.web.world import RELAY, World
+from tests.web.world import RELAY, START, ZONE, World
 
 
 def test_the_whole_story_is_told(api: httpx2.Client, world: World) -> None:
@@ -20,6 +21,19 @@ def test_the_whole_story_is_told(api: httpx2.Client, world: World) -> None:
     ]
     assert ["9.9.9.9/32"] == [each["network"] for each in story["past"]]
     assert ("not listed", 1) == (story["standing"], story["offences"])
+
+
+def test_hits_are_told(api: httpx2.Client, world: World) -> None:
+    """How often DNS answered, with the first and the last time; nothing before it ever did."""
+    world.bring_to(State.LISTED)
+    before = api.get(f"/v1/addresses/{RELAY}").json()["listings"][0]
+    with world.store.writing() as session:
+        hits.add(session, {(ZONE, f"{RELAY}/32"): 7}, START)
+    after = api.get(f"/v1/addresses/{RELAY}").json()["listings"][0]
+
+    assert [(0, None, None), (7, "2026-11-24T03:00:00Z", "2026-11-24T03:00:00Z")] == [
+        (told["hits"], told["first_hit_at"], told["last_hit_at"]) for told in (before, after)
+    ]
 
 
 def test_nobody_is_named(api: httpx2.Client, world: World) -> None:

@@ -132,6 +132,41 @@ def test_find_address_agrees_with_a_scan(zone: ZoneFile, entries: list[Entry]) -
     assert [(address, find_by_scan(zone, live, address)) for address in at] == answers(compiled, at)
 
 
+@given(entries=changes, cut=st.integers(0, 20))
+@settings(max_examples=100, deadline=None)
+def test_listed_networks_agree_with_a_scan(zone: ZoneFile, entries: list[Entry], cut: int) -> None:
+    """Of every listed address it is known which network lists it: the most specific of a known reason."""
+    live = live_after(entries)
+    followed = index.compile_index(zone, 0, []).apply(entries[:cut]).apply(entries[cut:])
+    known = [
+        network for row in live if row.reason in zone.reasons and (network := inner_network(row.subject))
+    ]
+    listed = [
+        address
+        for address in edges(live)
+        if inner(address) not in TEST_POINTS and followed.find_address(address)
+    ]
+    expected = {
+        address: max(
+            (network for network in known if inner(address) in network),
+            key=lambda network: network.prefixlen,
+        )
+        for address in listed
+    }
+
+    assert expected == followed.listed_networks(listed)
+
+
+@pytest.mark.parametrize("address", ["203.0.113.10", "127.0.0.2", "::ffff:7f00:2", "2001:4860::1"])
+def test_what_is_not_listed_is_in_no_listed_network(zone: ZoneFile, address: str) -> None:
+    """Neither test points, nor what an unknown reason or an exemption alone is about."""
+    compiled = index.compile_index(
+        zone, 9, [listing("203.0.113.10/32", "forgotten"), exemption("2001:4860::/32")]
+    )
+
+    assert {} == compiled.listed_networks([ip_address(address)])
+
+
 @given(entries=changes, cuts=st.lists(st.integers(0, 30), max_size=4))
 @settings(max_examples=100, deadline=None)
 def test_apply_answers_what_compiling_answers(

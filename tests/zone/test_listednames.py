@@ -80,6 +80,31 @@ def test_find_name_agrees_with_a_scan(name_zone: ZoneFile, entries: list[Entry],
 
 @given(entries=name_changes)
 @settings(max_examples=100, deadline=None)
+def test_listing_agrees_with_a_scan(name_zone: ZoneFile, entries: list[Entry]) -> None:
+    """Of every listed name it is known what lists it: itself, else the nearest wildcard above it."""
+    live = live_after(entries)
+    compiled = index.compile_index(name_zone, 9, live)
+    known = {row.subject for row in live if row.reason in name_zone.reasons}
+    listed = [name for name in ASKED if compiled.find_name(labels(name)) and name != "test"]
+    expected = [
+        next(
+            subject
+            for subject in (
+                name,
+                *("*." + ".".join(name.split(".")[at:]) for at in range(1, 1 + name.count("."))),
+                "*",
+            )
+            if subject in known
+        )
+        for name in listed
+    ]
+
+    assert expected == [str(compiled.names.listing(labels(name), compiled.vocabulary)) for name in listed]
+    assert compiled.names.listing((b"test",), compiled.vocabulary) is None
+
+
+@given(entries=name_changes)
+@settings(max_examples=100, deadline=None)
 def test_names_above_a_listed_name_are_there(name_zone: ZoneFile, entries: list[Entry]) -> None:
     """Above every listed name something is said to be below, or it would be hidden (RFC 8020)."""
     compiled = index.compile_index(name_zone, 9, live_after(entries))
