@@ -141,7 +141,10 @@ class Daemon:
         self._answer = filezones.answer
         self._open = threading.Event()
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._server = Server(rbldnsdoptions.listening(line), self._answered, Counters(self._registry))
+        # The largest replies fit no Ethernet: rbldnsd has the system send those in pieces.
+        self._server = Server(
+            rbldnsdoptions.listening(line), self._answered, Counters(self._registry), fragments=True
+        )
 
     def run(self, started: Callable[[], None]) -> None:
         """Run until TERM or INT; *started* is called once queries are answered.
