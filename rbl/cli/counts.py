@@ -2,7 +2,7 @@
 
 The counts are added to the tables every minute and at a stop, in one transaction: followers of the
 journal on SQLite look once a minute more. What could not be added goes with the next minute's counts.
-A process that is killed loses one minute.
+A process that is killed loses one minute. Log event: ``counts_not_kept`` (with traceback).
 """
 
 import asyncio
@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import structlog
 
 from rbl.cli.opening import now
 from rbl.errors import Unavailable
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from rbl.store.engine import Store
 
 _EVERY_SECONDS = 60
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,11 @@ class Counts:
             with store.writing() as session:
                 customers.add_usage(session, usage, now())
                 listing_hits.add(session, hits, now())
-        except Unavailable:
+        except Exception as fault:  # noqa: BLE001 — the rim: the next minute tries again
             self.usage.give_back(usage)
             self.hits.give_back(hits)
+            if not isinstance(fault, Unavailable):
+                _log.exception("counts_not_kept")
 
 
 @asynccontextmanager

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from rbl.cli import counts
 from rbl.cli.counts import Counts
 from rbl.cli.opening import now, prepare
+from rbl.errors import ConfigError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
 from rbl.responder.hits import ListingHits
@@ -92,3 +94,19 @@ def test_counts_wait_for_the_database(store: Store, counted: Counts) -> None:
     counted.keep()
 
     assert (1, 2) == kept(store)
+
+
+def test_an_unforeseen_fault_loses_no_count(store: Store, counted: Counts) -> None:
+    """Whatever goes wrong is in the log with its traceback, and the counts go in with the next."""
+
+    def fail() -> Store:
+        raise ConfigError(["database.url: no database URL"])
+
+    counted.usage.count(ZONE, digest(store))
+    counted.hits.count(ZONE, ADDRESS)
+    with capture_logs() as logs:
+        Counts(fail, counted.usage, counted.hits).keep()
+    counted.keep()
+
+    assert [("counts_not_kept", True)] == [(log["event"], log["exc_info"]) for log in logs]
+    assert (1, 1) == kept(store)
