@@ -69,9 +69,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="rbl-bench-") as folder:
             Path(folder).chmod(0o755)  # rbldnsd gives up being root before it reads
             for sized in _Bench(Path(folder), size, given.rounds, given.seconds).measure():
-                bench_report.keep(
-                    sized
-                )  # each time: a long run that is broken off has not been for nothing
+                # Each time: a long run that is broken off has not been for nothing.
+                bench_report.keep(sized)
         _say("\n".join(bench_report.table(sized)))
     bench_report.write(bench_servers.available())
     _say("written: docs/benchmarks.md")

@@ -67,49 +67,54 @@ class Rbldnsd(Kind):
 
     def command(self, setting: Setting) -> list[str]:
         """Write its configuration where it has one, and return its command line."""
-        folder = setting.folder
+        folder = self.folder(setting)
         who = [] if os.geteuid() else ["-u", "nobody"]  # it will not run as root
         lists = [f"{APEX}:ip4set:{folder}/rbldnsd4", f"{APEX}:ip6trie:{folder}/rbldnsd6"]
-        return [program(self.name), "-n", "-c", "0", "-b", f"127.0.0.1/{setting.port}", *who, *lists]
+        return [*self.program(), "-n", "-c", "0", "-b", f"127.0.0.1/{setting.port}", *who, *lists]
 
     def environment(self, setting: Setting) -> dict[str, str]:  # noqa: ARG002  # as the others
         """Return what its environment has beyond this one's."""
-        return libraries(self.name)
+        return libraries("rbldnsd")
 
     def change(self, running: "Running", address: str) -> None:
         """Have it list *address*."""
-        append(running.setting.folder / "rbldnsd4", f"{address}\n")
+        append(self.folder(running.setting) / "rbldnsd4", f"{address}\n")
         running.process.send_signal(signal.SIGHUP)
+
+    def program(self) -> list[str]:
+        """Return how its command line begins."""
+        return [program("rbldnsd")]
+
+    def folder(self, setting: Setting) -> Path:
+        """Return where its files are."""
+        return setting.folder
 
 
 @dataclass(frozen=True, slots=True)
 class RblFiles(Rbldnsd):
-    """`rbl rbldnsd`, from files of its own, with the same content."""
+    """`rbl rbldnsd`, from copies of those files: each server has its own changes."""
 
     name: str = "rbl rbldnsd"
 
     def command(self, setting: Setting) -> list[str]:
-        """Copy the list, which is changed for each server, and return its command line."""
-        folder = self._folder(setting)
+        """Copy the files, and return its command line."""
+        folder = self.folder(setting)
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)  # it gives up being root before it reads
         for name in ("rbldnsd4", "rbldnsd6"):
             shutil.copy(setting.folder / name, folder)
-        lists = [f"{APEX}:ip4set:{folder}/rbldnsd4", f"{APEX}:ip6trie:{folder}/rbldnsd6"]
-        who = [] if os.geteuid() else ["-u", "nobody"]
-        options = ["-n", "-c", "0", "-b", f"127.0.0.1/{setting.port}", *who]
-        return [sys.executable, "-m", "rbl", "rbldnsd", *options, *lists]
+        return Rbldnsd.command(self, setting)  # super() fails in a slotted dataclass
 
     def environment(self, setting: Setting) -> dict[str, str]:  # noqa: ARG002  # as the others
         """Return what its environment has beyond this one's."""
         return {}
 
-    def change(self, running: "Running", address: str) -> None:
-        """Have it list *address*."""
-        append(self._folder(running.setting) / "rbldnsd4", f"{address}\n")
-        running.process.send_signal(signal.SIGHUP)
+    def program(self) -> list[str]:
+        """Return how its command line begins."""
+        return [sys.executable, "-m", "rbl", "rbldnsd"]
 
-    def _folder(self, setting: Setting) -> Path:
+    def folder(self, setting: Setting) -> Path:
+        """Return where its files are."""
         return setting.folder / "files"
 
 

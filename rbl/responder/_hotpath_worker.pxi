@@ -359,7 +359,7 @@ cdef inline void _tally(Desk *desk, const Tally *tally) noexcept nogil:
     cdef uint32_t row = 0 if tally.zone is NULL else tally.zone.number + 1
     cdef Counted *counted
     rbl_count(&desk.counts[row * OUTCOME_COUNT + tally.outcome])
-    if tally.key is not NULL and tally.outcome != IGNORED:
+    if tally.key is not NULL:
         rbl_count(&desk.key_counts[tally.key.number])
     if tally.hit:
         counted = &desk.hit[desk.hit_count]

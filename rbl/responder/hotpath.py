@@ -51,6 +51,7 @@ class HotPath:
         # Zone and digest of each key that somebody has asked with, by its number; and who they are.
         self.keys: list[tuple[str, str]] = []
         self._known: dict[str, dict[bytes, int]] = {}
+        self._takes_keys = any(zone.file.keys is not Keys.UNUSED for zone in catalogue.zones())
         # Nobody can choose names whose hashes collide.
         self._seed = secrets.randbits(64)
         self._zones: dict[Name, _hotpath.ServedZone] = {}
@@ -69,6 +70,8 @@ class HotPath:
 
     def learn_key(self, packet: bytes) -> None:
         """Answer here from now on who asks with the key that *packet* has, where that is a valid one."""
+        if not self._takes_keys:
+            return
         query = parse(packet)
         if not isinstance(query, Query) or query.qclass != Rclass.IN:
             return
@@ -82,7 +85,7 @@ class HotPath:
         if digest not in zone.served.index.keys:
             return
         with self._publishing:
-            known = self._known.setdefault(zone.name, {})
+            known = self._known.get(zone.name, {})
             if labels[-1] in known or len(self.keys) == _hotpath.MOST_KEYS:
                 return
             # Copied: what reads it elsewhere never sees it change.
