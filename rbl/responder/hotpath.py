@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from rbl.names import Name
 from rbl.responder import _hotpath, access, wire
 from rbl.responder.answer import refuse_client, refuse_foreign
 from rbl.responder.catalogue import Catalogue, ServedZone
@@ -28,7 +29,6 @@ from rbl.responder.wire import EdnsOption
 from rbl.zone.access import Action, Rule
 from rbl.zone.answers import EXEMPTION, AnswerSet
 from rbl.zone.index import Index
-from rbl.zone.names import Name
 from rbl.zone.ranges import Table
 from rbl.zone.zonefile import Kind
 

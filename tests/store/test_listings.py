@@ -64,12 +64,12 @@ def test_a_listing_by_hand_begins_and_ends(opened: Store) -> None:
     [
         (NEW, Conflict, "8.8.8.0/24 is listed already for spam"),
         (
-            replace(NEW, network=ip_network("10.0.0.0/8")),
+            replace(NEW, subject=ip_network("10.0.0.0/8")),
             BadInput,
             "10.0.0.0/8 cannot be listed: private use (RFC 1918)",
         ),
         (
-            replace(NEW, network=ip_network("0.0.0.0/0")),
+            replace(NEW, subject=ip_network("0.0.0.0/0")),
             BadInput,
             "0.0.0.0/0 cannot be listed: this network (RFC 791)",
         ),
@@ -79,7 +79,7 @@ def test_a_listing_by_hand_begins_and_ends(opened: Store) -> None:
             "the listing would expire before it begins, at 2026-03-01 12:00 UTC",
         ),
         (
-            replace(NEW, network=ip_network("9.9.9.9")),
+            replace(NEW, subject=ip_network("9.9.9.9")),
             Refused,
             "9.9.9.9/32 cannot be listed: 9.9.9.0/24 is exempt (a big resolver)",
         ),
@@ -228,8 +228,8 @@ def test_what_covers_an_address_is_found_the_most_specific_first(opened: Store) 
     with opened.writing() as session:
         journal.open_zone(session, OTHER, NOW)
     for network in ("8.0.0.0/8", "8.8.8.0/24", "8.8.8.8/32", "8.8.8.8/31", "8.8.9.0/24", "2600::/16"):
-        start(opened, replace(NEW, network=ip_network(network)))
-    start(opened, replace(NEW, network=ip_network("8.8.0.0/16"), zone=OTHER))
+        start(opened, replace(NEW, subject=ip_network(network)))
+    start(opened, replace(NEW, subject=ip_network("8.8.0.0/16"), zone=OTHER))
     with opened.writing() as session:
         listings.end(session, ZONE, ip_network("8.8.8.8/31"), "spam", act())
         four = listings.covering(session, ZONE, ip_address("8.8.8.8"))

@@ -3,7 +3,7 @@
 import pytest
 
 from rbl.errors import BadInput
-from rbl.zone.names import Name, name_text, parse_mailbox, parse_name, wire_octets
+from rbl.names import Name, name_text, parse_mailbox, parse_name, wire_octets
 
 
 @pytest.mark.parametrize(
