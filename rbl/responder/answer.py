@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from rbl.config import Dns
 from rbl.customerkey import digest_of, is_key
+from rbl.names import Name
 from rbl.responder import cookies, wire
 from rbl.responder.catalogue import Catalogue, ServedIndex, ServedZone
 from rbl.responder.client import Client
@@ -23,7 +24,6 @@ from rbl.responder.rules import Rules
 from rbl.responder.wire import Response, RRset
 from rbl.terms import Address
 from rbl.zone.access import Action, Keys, Rule
-from rbl.zone.names import Name
 
 _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 # RFC 4892 §2, and the older names that BIND and NSD answer too.

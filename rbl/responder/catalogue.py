@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
+from rbl.names import Name, wire_octets
 from rbl.responder import wire
 from rbl.responder.access import AccessTable, compile_table
 from rbl.responder.codes import Rtype
 from rbl.responder.wire import RRset
 from rbl.zone.index import Index
-from rbl.zone.names import Name, wire_octets
 from rbl.zone.zonefile import ZoneFile
 
 

@@ -16,9 +16,9 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from rbl.errors import BadInput, ConfigError
+from rbl.names import Name
 from rbl.responder import filezones
 from rbl.responder.filezones import FileCatalogue
-from rbl.zone.names import Name
 from rbl.zone.rbldnsd import dataset, filezone
 from rbl.zone.rbldnsd.dataset import Dataset, Leaf, Spec
 from rbl.zone.rbldnsd.filezone import FileZone

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rbl.config import Dns
+from rbl.names import Name, wire_octets
 from rbl.responder import wire
 from rbl.responder.answer import Reply
 from rbl.responder.client import Client
@@ -19,7 +20,6 @@ from rbl.responder.codes import ExtendedError, Outcome, Rclass, Rcode, Rtype
 from rbl.responder.query import HEADER_OCTETS, Declined, Query, parse
 from rbl.responder.wire import Response, RRset
 from rbl.terms import Address
-from rbl.zone.names import Name, wire_octets
 from rbl.zone.rbldnsd import filezone
 from rbl.zone.rbldnsd.dataset import Leaf
 from rbl.zone.rbldnsd.filezone import FileZone, Rule, Treatment

@@ -11,11 +11,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from rbl.names import OwnerName
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
 from rbl.responder.lookup import Hit
 from rbl.zone.index import Index
-from rbl.zone.listednames import Subject
 
 HitCounts = Mapping[tuple[str, str], int]  # by zone, and subject as the journal writes it
 
@@ -83,8 +83,8 @@ def add_by_listing(
     counts: Counter[tuple[str, str]], zone: str, index: Index, hits: Mapping[Hit, int]
 ) -> None:
     """Add *hits* to *counts*, each to the listing of *zone* that answers for it."""
-    networks = index.listed_networks(hit for hit in hits if not isinstance(hit, Subject))
+    networks = index.listed_networks(hit for hit in hits if not isinstance(hit, OwnerName))
     for hit, count in hits.items():
-        subject = hit if isinstance(hit, Subject) else networks.get(hit)
+        subject = hit if isinstance(hit, OwnerName) else networks.get(hit)
         if subject is not None:
             counts[zone, str(subject)] += count

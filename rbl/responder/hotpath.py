@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rbl.customerkey import digest_of, is_key
+from rbl.names import Name, OwnerName
 from rbl.responder import _hotpath, access, wire
 from rbl.responder.answer import refuse_client, refuse_foreign, refuse_keyless
 from rbl.responder.catalogue import Catalogue, ServedZone
@@ -32,8 +33,6 @@ from rbl.responder.usage import KeyUsage
 from rbl.responder.wire import EdnsOption
 from rbl.zone.access import Action, Keys, Rule
 from rbl.zone.answers import AnswerSet
-from rbl.zone.listednames import Subject
-from rbl.zone.names import Name
 from rbl.zone.zonefile import Kind
 
 OUTCOMES = tuple(Outcome(word) for word in _hotpath.OUTCOMES)
@@ -285,7 +284,7 @@ def _hits(zone: _hotpath.ServedZone, taken: Sequence[tuple[int, list[int], int]]
         elif kind == _HIT_IPV6:
             hits[IPv6Address(first << 64 | second)] += count
         elif first in names:
-            hits[Subject(_labels(names[first]), kind == _HIT_WILDCARD)] += count
+            hits[OwnerName(_labels(names[first]), kind == _HIT_WILDCARD)] += count
     return hits
 
 

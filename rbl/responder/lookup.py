@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from rbl.addresses import networks_of_labels
+from rbl.names import Name, OwnerName
 from rbl.terms import Address
 from rbl.zone.access import Action, Rule
 from rbl.zone.answers import AnswerSet
 from rbl.zone.index import Index
-from rbl.zone.listednames import Subject
-from rbl.zone.names import Name
 from rbl.zone.zonefile import Kind
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-Hit = Address | Subject  # what is counted: the address that was asked about, or what lists the name
+Hit = Address | OwnerName  # what is counted: the address that was asked about, or what lists the name
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from dnslib import AAAA, EDNS0, MX, NS, RD, RR, SOA, TXT, A, EDNSOption
 from dnslib.label import DNSBuffer, DNSLabel
 
 from rbl.config import Dns
+from rbl.names import Name
 from rbl.responder.codes import ExtendedError, Option, Outcome, Rclass, Rcode, Rtype, Transport
 from rbl.responder.lookup import Hit
 from rbl.responder.query import HEADER_OCTETS, OPCODE_MASK, QR, Declined, Edns, Query
 from rbl.terms import Address
-from rbl.zone.names import Name
 
 _AA = 0x0400
 _TC = 0x0200

@@ -215,7 +215,7 @@ def view(row: Host) -> HostView:
 def _enter_dns(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
     new = listings.NewListing(
         zone=host.zone,
-        network=ip_network(host.address),
+        subject=ip_network(host.address),
         reason=policy.relay_reason,
         origin=Origin.PROBE,
         host_id=host.id,

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from rbl.addresses import reserved_reason
+from rbl import addresses, names
 from rbl.errors import BadInput, Conflict, NotFound
+from rbl.names import OwnerName
 from rbl.store import audit, exemptions, journal
 from rbl.store.tables import Listing
 from rbl.terms import Act, Address, Change, Network, Origin
+
+# What a listing is about: a network, or in a list of names a name or all below one (RFC 5782 §3).
+Subject = Network | OwnerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,10 @@ class ListingView:
 
 @dataclass(frozen=True, slots=True)
 class NewListing:
-    """What is to be listed, checked against the zone file by the caller: reason, width of the network."""
+    """What is to be listed, checked against the zone file by the caller: kind, reason, and width."""
 
     zone: str
-    network: Network
+    subject: Subject
     reason: str
     text: str | None = None
     expires_at: datetime | None = None
@@ -48,27 +52,26 @@ class NewListing:
 
 
 def start(session: Session, new: NewListing, act: Act) -> ListingView:
-    """List a network and return the listing; the journal entry is part of this transaction.
+    """List a network or name and return the listing; the journal entry is part of this transaction.
 
     Raises:
-        BadInput: reserved space, or an expiry in the past.
+        BadInput: reserved space, a test point, or an expiry in the past.
         Refused: an exemption covers the network.
         Conflict: it is listed for this reason already.
         NotFound: there is no such zone.
     """
-    reserved = None if new.allow_reserved else reserved_reason(new.network)
-    if reserved:
-        raise BadInput(f"{new.network} cannot be listed: {reserved}", code="reserved-address")
+    _refuse_reserved(new)
     if new.expires_at is not None and new.expires_at <= act.at:
         raise BadInput(
             f"the listing would expire before it begins, at {new.expires_at:%Y-%m-%d %H:%M} UTC",
             code="expiry-past",
         )
-    exemptions.refuse_listing_of(session, new.network)
-    subject = str(new.network)
+    if not isinstance(new.subject, OwnerName):
+        exemptions.refuse_listing_of(session, new.subject)
+    subject = str(new.subject)
     journal.lock(session, new.zone)
     if _live(session, new.zone, subject, new.reason) is not None:
-        raise Conflict(f"{new.network} is listed already for {new.reason}", code="already-listed")
+        raise Conflict(f"{subject} is listed already for {new.reason}", code="already-listed")
     journal.append(session, new.zone, Change.LISTED, subject, act, reason=new.reason, text=new.text)
     row = Listing(
         zone=new.zone,
@@ -87,27 +90,27 @@ def start(session: Session, new: NewListing, act: Act) -> ListingView:
     session.add(row)
     session.flush()
     if new.host_id is None:  # what a test brings about is audited as its host's story
-        audit.write(session, "list-network", f"{new.zone} {subject}", act, became=new.reason)
+        audit.write(session, f"list-{_word(new.subject)}", f"{new.zone} {subject}", act, became=new.reason)
     return view_of(row)
 
 
-def end(session: Session, zone: str, network: Network, reason: str, act: Act) -> ListingView:
-    """End the live listing of *network* for *reason*, made by hand or imported, and return it.
+def end(session: Session, zone: str, subject: Subject, reason: str, act: Act) -> ListingView:
+    """End the live listing of *subject* for *reason*, made by hand or imported, and return it.
 
     Raises:
         NotFound: it is not listed for this reason, or there is no such zone.
         Conflict: a test brought it about: it ends with its host's retest or withdrawal.
     """
     journal.lock(session, zone)
-    row = _live(session, zone, str(network), reason)
+    row = _live(session, zone, str(subject), reason)
     if row is None:
-        raise NotFound(f"{network} is not listed for {reason}", code="not-listed")
+        raise NotFound(f"{subject} is not listed for {reason}", code="not-listed")
     if row.host_id is not None:
         raise Conflict(
-            f"{network} is listed because of a test: withdraw the host instead", code="listed-by-test"
+            f"{subject} is listed because of a test: withdraw the host instead", code="listed-by-test"
         )
     _end(session, row, act)
-    audit.write(session, "end-network", f"{zone} {row.subject}", act, was=row.reason)
+    audit.write(session, f"end-{_word(subject)}", f"{zone} {row.subject}", act, was=row.reason)
     return view_of(row)
 
 
@@ -138,26 +141,48 @@ def end_expired(session: Session, now: datetime, limit: int = 500) -> int:
     return count
 
 
-def covering(session: Session, zone: str, address: Address) -> Sequence[ListingView]:
-    """Return the live listings of *zone* that cover *address*, the most specific first."""
-    around = [
-        str(ip_network((address, bits), strict=False)) for bits in range(address.max_prefixlen, -1, -1)
-    ]
+def covering(session: Session, zone: str, subject: Subject | Address) -> Sequence[ListingView]:
+    """Return the live listings of *zone* that cover all of *subject*, the most specific first."""
+    around = {text: place for place, text in enumerate(_around(subject))}
     rows = session.execute(
         select(Listing).where(Listing.zone == zone, Listing.subject.in_(around), Listing.ended_at.is_(None))
     ).scalars()
-    return sorted((view_of(row) for row in rows), key=lambda view: -ip_network(view.subject).prefixlen)
+    return sorted((view_of(row) for row in rows), key=lambda view: around[view.subject])
 
 
-def past(session: Session, zone: str, network: Network, limit: int = 50) -> Sequence[ListingView]:
-    """Return the listings of exactly *network* that ended, newest first."""
+def past(session: Session, zone: str, subject: Subject, limit: int = 50) -> Sequence[ListingView]:
+    """Return the listings of exactly *subject* that ended, newest first."""
     rows = session.execute(
         select(Listing)
-        .where(Listing.zone == zone, Listing.subject == str(network), Listing.ended_at.is_not(None))
+        .where(Listing.zone == zone, Listing.subject == str(subject), Listing.ended_at.is_not(None))
         .order_by(Listing.ended_at.desc())
         .limit(limit)
     ).scalars()
     return [view_of(row) for row in rows]
+
+
+def _refuse_reserved(new: NewListing) -> None:
+    if isinstance(new.subject, OwnerName):
+        code, reserved = "test-point", names.reserved_reason(new.subject)
+    else:
+        code, reserved = "reserved-address", addresses.reserved_reason(new.subject)
+        reserved = None if new.allow_reserved else reserved
+    if reserved:
+        raise BadInput(f"{new.subject} cannot be listed: {reserved}", code=code)
+
+
+def _around(subject: Subject | Address) -> list[str]:
+    """Return the subjects that cover all of *subject*, the most specific first."""
+    if isinstance(subject, OwnerName):
+        return [str(name) for name in subject.covering()]
+    if isinstance(subject, IPv4Address | IPv6Address):
+        subject = ip_network(subject)
+    first = subject.network_address
+    return [str(ip_network((first, bits), strict=False)) for bits in range(subject.prefixlen, -1, -1)]
+
+
+def _word(subject: Subject) -> str:
+    return "name" if isinstance(subject, OwnerName) else "network"
 
 
 def _live(session: Session, zone: str, subject: str, reason: str) -> Listing | None:

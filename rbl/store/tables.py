@@ -247,7 +247,7 @@ class AuditRow(Base):
     at: Mapped[datetime]
     actor: Mapped[str]
     action: Mapped[str] = mapped_column(String(32))
-    subject: Mapped[str]  # zone and address, a network, a key's name
+    subject: Mapped[str]  # zone and address, network or name; a network; a key's name
     was: Mapped[str | None] = mapped_column(String(32))
     became: Mapped[str | None] = mapped_column(String(32))
     why: Mapped[str]

@@ -4,23 +4,24 @@ Logs ``listed`` and ``delisted``.
 """
 
 from datetime import datetime
-from ipaddress import IPv4Network
-from typing import Annotated
+from typing import Annotated, Self
 
 import structlog
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from rbl.errors import BadInput, Conflict
+from rbl.errors import Conflict
+from rbl.names import OwnerName
 from rbl.store import hits, listings
 from rbl.store.hits import HitsView
 from rbl.store.hosts import ZonePolicy
-from rbl.store.listings import ListingView, NewListing
-from rbl.terms import Act, Network, Origin
+from rbl.store.listings import ListingView, NewListing, Subject
+from rbl.terms import Act, Origin
+from rbl.web import subjects
 from rbl.web.auth import Operating, actor
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, AskedPolicy, Body, Hits, ListingText, NetworkField, Why
+from rbl.web.fields import Answer, AskedPolicyOfAny, Body, Hits, ListingText, Why
 from rbl.web.parts import Parts, UsedParts
 from rbl.zone.zonefile import Kind
 
@@ -31,6 +32,7 @@ _AT = "2026-11-24T03:05:00Z"
 _LISTING: JsonDict = {
     "zone": "relays.example.org",
     "network": "192.0.2.0/28",
+    "name": None,
     "reason": "open-relay",
     "text": "192.0.2.0/28 relays for anybody",
     "origin": "operator",
@@ -48,10 +50,19 @@ _ZONE: JsonDict = {
     "kind": "addresses",
     "reasons": [{"name": "open-relay", "title": "Open relay", "values": ["127.0.0.2"]}],
 }
+_LONGEST_SUBJECT = 300  # more than any name has, and less than a nuisance
+_SubjectPath = Annotated[
+    str,
+    Path(
+        max_length=_LONGEST_SUBJECT,
+        description="A network; in a list of names a name, or `*.` and a name for all below it.",
+        examples=["192.0.2.0/28"],
+    ),
+]
 
 
 class ListingBody(Body):
-    """A network to be listed; *why* and *text* are public."""
+    """A network, or in a list of names a name, to be listed; *why* and *text* are public."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -62,25 +73,41 @@ class ListingBody(Body):
                     "text": "192.0.2.0/28 relays for anybody",
                     "expires_at": "2027-02-22T03:05:00Z",
                     "why": "the provider asked for it",
-                }
+                },
+                {"name": "*.spam.example", "reason": "spam-domain", "why": "it is in a million spams"},
             ]
         }
     )
 
-    network: NetworkField
+    network: str | None = Field(
+        None, max_length=_LONGEST_SUBJECT, description="An address, or an address and a prefix length."
+    )
+    name: str | None = Field(
+        None,
+        max_length=_LONGEST_SUBJECT,
+        description="In a list of names: a name alone, or `*.` and a name for all below it. A-labels only.",
+    )
     reason: str = Field(max_length=63, description="A reason of the list: see /v1/zones.")
     text: ListingText | None = Field(None, description="The TXT text; by default the reason's.")
     expires_at: AwareDatetime | None = Field(None, description="RFC 6471 §2.2.1: listings are temporary.")
     why: Why
 
+    @model_validator(mode="after")
+    def _about_one_thing(self) -> Self:
+        if (self.network is None) is (self.name is None):
+            msg = "give a network, or in a list of names a name, and not both"
+            raise ValueError(msg)
+        return self
+
 
 class HandListing(Answer):
-    """A listing, live or ended."""
+    """A listing, live or ended; of *network* and *name* one is null."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_LISTING]})
 
     zone: str
-    network: str
+    network: str | None
+    name: str | None
     reason: str
     text: str | None
     origin: Origin
@@ -151,20 +178,20 @@ def zones(parts: UsedParts) -> ZonesTold:
 )
 def most_asked(
     parts: UsedParts,
-    policy: AskedPolicy,
+    policy: AskedPolicyOfAny,
     _caller: Operating,
     limit: Annotated[int, Query(ge=1, le=500, description="How many.", examples=[100])] = 100,
 ) -> ListingsTold:
     """Those that are live, by `hits`; what DNS never answered for is not among them."""
     with parts.store.reading() as session:
         found = hits.most_asked(session, policy.apex, limit)
-    return ListingsTold(listings=[_told(view, asked) for view, asked in found])
+    return ListingsTold(listings=[_told(parts, view, asked) for view, asked in found])
 
 
 @router.post(
     "/listings",
     status_code=201,
-    summary="List a network by hand",
+    summary="List a network or a name by hand",
     responses=tells(
         no_key=401,
         bad_key=401,
@@ -172,37 +199,64 @@ def most_asked(
         exempt=403,
         no_such_zone=404,
         already_listed=409,
+        bad_address=422,
         bad_network=422,
+        bad_name=422,
         reserved_address=422,
+        test_point=422,
         unknown_reason=422,
         network_too_wide=422,
+        too_many_names=422,
         wrong_kind=422,
         expiry_past=422,
     ),
 )
 def list_by_hand(
-    parts: UsedParts, policy: AskedPolicy, caller: Operating, body: ListingBody
+    parts: UsedParts, policy: AskedPolicyOfAny, caller: Operating, body: ListingBody
 ) -> HandListing:
     """It is in DNS as soon as this answers, and stays until it expires or is ended."""
-    _check(parts, policy, body.network, body.reason)
+    subject = subjects.read_new(
+        parts, policy.apex, network=body.network, name=body.name, reason=body.reason
+    )
     act = Act(actor(caller), body.why, parts.now())
     new = NewListing(
         zone=policy.apex,
-        network=body.network,
+        subject=subject,
         reason=body.reason,
         text=body.text,
         expires_at=body.expires_at,
-        allow_reserved=_may_be_reserved(parts, policy, body.network),
+        allow_reserved=_may_be_reserved(parts, policy, subject),
     )
     with parts.store.writing() as session:
         view = listings.start(session, new, act)
         asked = hits.of_subjects(session, view.zone, {view.subject})
-    _log.info("listed", zone=view.zone, network=view.subject, reason=view.reason, by=act.actor, why=act.why)
-    return _told(view, asked[view.subject])
+    _log.info("listed", zone=view.zone, subject=view.subject, reason=view.reason, by=act.actor, why=act.why)
+    return _told(parts, view, asked[view.subject])
+
+
+@router.get(
+    "/listings/{subject:path}",
+    summary="Look a network or a name up",
+    tags=["addresses"],
+    responses=tells(no_such_zone=404, bad_address=422, bad_network=422, bad_name=422, wrong_kind=422),
+)
+def look_up(parts: UsedParts, policy: AskedPolicyOfAny, subject: _SubjectPath) -> ListingsTold:
+    """The live listings that cover all of it, the most specific first, then its own that ended.
+
+    What is exempt too may be listed here, and is not in DNS.
+    """
+    about = subjects.read(parts, policy.apex, subject)
+    with parts.store.reading() as session:
+        found = [
+            *listings.covering(session, policy.apex, about),
+            *listings.past(session, policy.apex, about),
+        ]
+        asked = hits.of_subjects(session, policy.apex, {view.subject for view in found})
+    return ListingsTold(listings=[_told(parts, view, asked[view.subject]) for view in found])
 
 
 @router.delete(
-    "/listings/{reason}/{network:path}",
+    "/listings/{reason}/{subject:path}",
     summary="End a listing that was made by hand",
     responses=tells(
         no_key=401,
@@ -211,59 +265,52 @@ def list_by_hand(
         not_listed=404,
         no_such_zone=404,
         listed_by_test=409,
+        bad_address=422,
         bad_network=422,
+        bad_name=422,
+        wrong_kind=422,
     ),
 )
 def end(
     parts: UsedParts,
-    policy: AskedPolicy,
+    policy: AskedPolicyOfAny,
     caller: Operating,
     reason: Annotated[str, Path(max_length=63, examples=["open-relay"])],
-    network: Annotated[NetworkField, Path(description="Exactly as listed.", examples=["192.0.2.0/28"])],
+    subject: _SubjectPath,
     why: Annotated[Why, Query(description="Public, like the listing.", examples=["it is closed now"])],
 ) -> HandListing:
     """What a test listed is ended by withdrawing the host, so that its state fits."""
+    about = subjects.read(parts, policy.apex, subject)
     act = Act(actor(caller), why, parts.now())
     with parts.store.writing() as session:
-        view = listings.end(session, policy.apex, network, reason, act)
+        view = listings.end(session, policy.apex, about, reason, act)
         if view.origin is Origin.PROBE:  # the transaction is undone
-            raise Conflict(f"{network} was listed by a test: withdraw the host", code="listed-by-test")
+            raise Conflict(f"{about} was listed by a test: withdraw the host", code="listed-by-test")
         asked = hits.of_subjects(session, view.zone, {view.subject})
-    _log.info("delisted", zone=view.zone, network=view.subject, reason=view.reason, by=act.actor, why=why)
-    return _told(view, asked[view.subject])
+    _log.info("delisted", zone=view.zone, subject=view.subject, reason=view.reason, by=act.actor, why=why)
+    return _told(parts, view, asked[view.subject])
 
 
-def _check(parts: Parts, policy: ZonePolicy, network: Network, reason: str) -> None:
-    """Raise BadInput where the zone file does not allow this listing."""
-    zone_file = parts.zone_files[policy.apex]
-    if reason not in zone_file.reasons:
-        known = ", ".join(zone_file.reasons)
-        raise BadInput(f"{policy.apex} has no reason {reason!a}, only: {known}", code="unknown-reason")
-    limits = zone_file.limits
-    widest = limits.widest_ipv4_prefix if isinstance(network, IPv4Network) else limits.widest_ipv6_prefix
-    if network.prefixlen < widest:
-        raise BadInput(
-            f"{network} is wider than /{widest}, the widest that {policy.apex} allows",
-            code="network-too-wide",
-        )
-
-
-def _may_be_reserved(parts: Parts, policy: ZonePolicy, network: Network) -> bool:
-    """Whether *network* may be listed though it is reserved: a test network, or the zone file says so."""
+def _may_be_reserved(parts: Parts, policy: ZonePolicy, subject: Subject) -> bool:
+    """Whether *subject* may be listed though it is reserved: a test network, or the zone file says so."""
+    if isinstance(subject, OwnerName):
+        return False
     if parts.zone_files[policy.apex].limits.list_reserved:
         return True
     return any(
-        network.version == allowed.version
-        and network.prefixlen >= allowed.prefixlen
-        and network.network_address in allowed
+        subject.version == allowed.version
+        and subject.prefixlen >= allowed.prefixlen
+        and subject.network_address in allowed
         for allowed in policy.allow_reserved
     )
 
 
-def _told(view: ListingView, asked: HitsView) -> HandListing:
+def _told(parts: Parts, view: ListingView, asked: HitsView) -> HandListing:
+    of_names = parts.zone_files[view.zone].kind is Kind.NAMES
     return HandListing(
         zone=view.zone,
-        network=view.subject,
+        network=None if of_names else view.subject,
+        name=view.subject if of_names else None,
         reason=view.reason,
         text=view.text,
         origin=view.origin,

@@ -7,6 +7,7 @@ from rbl import __version__
 from rbl.web import (
     api_addresses,
     api_audit,
+    api_customers,
     api_events,
     api_exemptions,
     api_hosts,
@@ -59,6 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
         api_listings,
         api_exemptions,
         api_keys,
+        api_customers,
         api_audit,
         api_switches,
         api_zones,

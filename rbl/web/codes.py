@@ -59,7 +59,9 @@ CODES: Mapping[str, Code] = {
     "bad-key": Code("The API key is not known", "Check it for missing characters, or ask for a new one."),
     "role": Code("The API key may not do this", "Use a key with the role that the detail names."),
     "name-taken": Code("There is a key of this name", "Choose another name."),
-    "no-such-key": Code("There is no such key", "GET /v1/keys lists them."),
+    "no-such-key": Code(
+        "There is no such key", "GET /v1/keys lists API keys, GET /v1/customers those of customers."
+    ),
     "last-admin": Code("The last admin key cannot be revoked", "Make another admin key first."),
     # evidence: does the message prove an address?
     "empty": Code("The message is empty", "Send the whole source of the spam: header and body."),
@@ -149,7 +151,19 @@ CODES: Mapping[str, Code] = {
         "The network is wider than this list allows", "List narrower networks, or change the zone file."
     ),
     "wrong-kind": Code(
-        "This list is one of names", "Ask for a list of addresses: GET /v1/zones says which are."
+        "This list is of the other kind",
+        "Networks are in lists of addresses, names in lists of names: GET /v1/zones says which is which.",
+    ),
+    "test-point": Code(
+        "This name is a test point of every list of names",
+        "The list says about it what RFC 5782 §5 has: there is nothing to list.",
+    ),
+    "too-many-names": Code(
+        "This would list every name there is", "List a name, or with *. before it the names below."
+    ),
+    "no-keys": Code(
+        "This list knows no customers' keys",
+        "Write [keys] and required = false, or true, into its zone file.",
     ),
     "empty-exemption": Code("The exemption exempts from nothing", "Set never_list, never_test, or both."),
     "already-exempt": Code("This network is exempt already", "End that exemption first."),

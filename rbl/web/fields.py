@@ -98,7 +98,13 @@ def policy_of(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
     return parts.policy(zone)
 
 
+def policy_of_any(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
+    """Return the policy of the list that a request means, be it one of addresses or of names."""
+    return parts.policy_of_any(zone)
+
+
 AskedPolicy = Annotated[ZonePolicy, Depends(policy_of)]
+AskedPolicyOfAny = Annotated[ZonePolicy, Depends(policy_of_any)]
 
 
 class Body(BaseModel):

@@ -88,11 +88,20 @@ class Parts:
             NotFound: there is no such list.
             BadInput: it is a list of names: nobody is nominated to it, tested for it or looked up in it.
         """
+        policy = self.policy_of_any(zone)
+        if self.zone_files[policy.apex].kind is not Kind.ADDRESSES:
+            raise BadInput(f"{policy.apex} is a list of names: no address can be in it", code="wrong-kind")
+        return policy
+
+    def policy_of_any(self, zone: str | None) -> ZonePolicy:
+        """Return the policy of the list *zone*, of whichever kind, or of the default one.
+
+        Raises:
+            NotFound: there is no such list.
+        """
         apex = (zone or self.default_zone).rstrip(".").lower()
         if apex not in self.policies:
             raise NotFound(f"there is no list {apex[:255]!a}", code="no-such-zone")
-        if self.zone_files[apex].kind is not Kind.ADDRESSES:
-            raise BadInput(f"{apex} is a list of names: no address can be in it", code="wrong-kind")
         return self.policies[apex]
 
 

@@ -4,15 +4,17 @@ Made for millions of rows: no ``ipaddress`` object for each. Strict all the same
 network or a name in canonical form is set aside as unusable, not guessed at.
 """
 
+import contextlib
 from array import array
 from socket import AF_INET, AF_INET6, inet_pton
 
 import numpy as np
 
+from rbl.errors import BadInput
+from rbl.names import OwnerName, parse_owner_name
 from rbl.zone.answers import EXEMPTION, Vocabulary
 from rbl.zone.family import IPV4, IPV6, Family
 from rbl.zone.flatten import Mask, Rows
-from rbl.zone.listednames import Subject, parse_subject
 from rbl.zone.zonefile import Kind
 
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
@@ -61,7 +63,7 @@ class Batch:
         self._vocabulary = vocabulary
         self.ipv4 = Columns(IPV4)
         self.ipv6 = Columns(IPV6)
-        self.names: list[tuple[Subject, int, bool]] = []
+        self.names: list[tuple[OwnerName, int, bool]] = []
         self._unusable: dict[tuple[str, str | None], bool] = {}
 
     def add(self, subject: str, reason: str | None, text: str | None, *, stays: bool) -> None:
@@ -75,9 +77,8 @@ class Batch:
                 columns.add(packed, length, cause, stays=stays)
                 return
         else:
-            name = parse_subject(subject)
-            if name is not None:
-                self.names.append((name, cause, stays))
+            with contextlib.suppress(BadInput):
+                self.names.append((parse_owner_name(subject), cause, stays))
                 return
         self._unusable[subject, reason] = stays
 

@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from rbl.names import INVALID, TEST, Name, OwnerName
 from rbl.zone.answers import EXEMPTION, AnswerSet
 from rbl.zone.index import Index
-from rbl.zone.listednames import Subject
-from rbl.zone.names import Name
 from rbl.zone.ranges import Table
 from rbl.zone.rbldnsd.nametext import key_of, text_of
 from rbl.zone.runs import runs
 from rbl.zone.zonefile import Kind, ZoneFile
 
 _FIELD = re.compile(r"\{(address|url)\}")
-_TEST: Name = (b"test",)  # RFC 5782 §5
-_INVALID: Name = (b"invalid",)  # RFC 5782 §5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +36,22 @@ def addresses(index: Index) -> Iterator[Listed]:
         yield from _addresses(index, table)
 
 
-def names(index: Index) -> Iterator[tuple[Subject, AnswerSet | None]]:
+def names(index: Index) -> Iterator[tuple[OwnerName, AnswerSet | None]]:
     """Yield every listed name and wildcard, TEST first; None: an exemption."""
     if index.zone.kind is not Kind.NAMES:
         return
     vocabulary = index.vocabulary
     test = vocabulary.answers[vocabulary.test_name]
     assert test is not None
-    yield Subject(_TEST, wildcard=False), test
+    yield OwnerName(TEST, wildcard=False), test
     for rows, wildcard in ((index.names.exact, False), (index.names.wildcards, True)):
         for labels, causes in rows.items():
-            if not wildcard and labels in {_TEST, _INVALID}:
+            if not wildcard and labels in {TEST, INVALID}:
                 continue
             exempt = EXEMPTION in causes
             answer = None if exempt else vocabulary.answers[vocabulary.joint_answer(causes)]
             if exempt or answer is not None:
-                yield Subject(labels, wildcard), answer
+                yield OwnerName(labels, wildcard), answer
 
 
 def pairs(answer: AnswerSet) -> list[tuple[IPv4Address, str]]:

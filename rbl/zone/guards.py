@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from rbl.addresses import reserved_networks
 from rbl.errors import BadInput, Conflict
+from rbl.names import INVALID, TEST, OwnerName
 from rbl.terms import Network
 from rbl.zone.answers import EXEMPTION, Vocabulary
 from rbl.zone.family import IPV4, IPV6, Family
 from rbl.zone.flatten import Rows
 from rbl.zone.index import Index
-from rbl.zone.listednames import Subject
 from rbl.zone.ranges import Table
 from rbl.zone.zonefile import Kind
 
@@ -59,9 +59,9 @@ def changes_between(previous: Index, candidate: Index) -> int:
 
 def _check_test_points(index: Index) -> None:
     if index.zone.kind is Kind.NAMES:
-        if index.find_name((b"test",)) is None:
+        if index.find_name(TEST) is None:
             raise BadInput("TEST is not listed, as RFC 5782 §5 requires", code="test-point")
-        if index.find_name((b"invalid",)) is not None:
+        if index.find_name(INVALID) is not None:
             raise BadInput("INVALID is listed, which RFC 5782 §5 forbids", code="test-point")
         return
     values = {value for reason in index.zone.reasons.values() for value in reason.addresses}
@@ -172,7 +172,7 @@ def _only_in_one(one: NDArray[np.generic], other: NDArray[np.generic]) -> int:
     return len(both) - 2 * int(np.count_nonzero(both[1:] == both[:-1]))
 
 
-def _subjects(index: Index) -> set[tuple[Subject, bool]]:
+def _subjects(index: Index) -> set[tuple[OwnerName, bool]]:
     return {
         (subject, cause == EXEMPTION)
         for subject, cause in index.names.rows()

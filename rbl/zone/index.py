@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 import numpy as np
 
 from rbl.errors import Conflict
+from rbl.names import Name
 from rbl.terms import Address, Change, Entry, Listed, Network
 from rbl.zone import listednames
 from rbl.zone.answers import AnswerSet, Vocabulary
@@ -21,7 +22,6 @@ from rbl.zone.batch import Batch
 from rbl.zone.family import IPV4, IPV6
 from rbl.zone.flatten import Rows
 from rbl.zone.listednames import NameTable
-from rbl.zone.names import Name
 from rbl.zone.ranges import Table, compile_table
 from rbl.zone.zonefile import ZoneFile
 

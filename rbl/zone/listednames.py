@@ -7,27 +7,12 @@ name below it but not itself; an exemption covers what a listing of the same for
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rbl.errors import BadInput
+from rbl.names import INVALID, TEST, Name, OwnerName
 from rbl.zone.answers import EXEMPTION, NOT_LISTED, Vocabulary
 from rbl.zone.flatten import Counts
-from rbl.zone.names import Name, name_text, parse_name
 
 Causes = tuple[int, ...]  # ascending by reason, one for each reason
-
-_TEST: Name = (b"test",)  # RFC 5782 §5
-_INVALID: Name = (b"invalid",)  # RFC 5782 §5
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a listing in a list of names is about: a name, or all names below it."""
-
-    labels: Name
-    wildcard: bool
-
-    def __str__(self) -> str:
-        """Return the form it is written in: ``example.net`` or ``*.example.net``."""
-        return name_text((b"*", *self.labels) if self.wildcard else self.labels)
+_Changes = Iterable[tuple[OwnerName, int, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +26,9 @@ class NameTable:
 
     def find(self, labels: Name, vocabulary: Vocabulary) -> int:
         """Return the answer set of the name of lower-case *labels* under the apex."""
-        if labels == _TEST:
+        if labels == TEST:
             return vocabulary.test_name
-        if labels == _INVALID or not labels:
+        if labels == INVALID or not labels:
             return NOT_LISTED
         covering = [self.exact.get(labels, ())]
         covering += [self.wildcards.get(labels[at:], ()) for at in range(1, len(labels) + 1)]
@@ -51,15 +36,15 @@ class NameTable:
             return NOT_LISTED
         return next((answer for answer in map(vocabulary.joint_answer, covering) if answer), NOT_LISTED)
 
-    def listing(self, labels: Name, vocabulary: Vocabulary) -> Subject | None:
+    def listing(self, labels: Name, vocabulary: Vocabulary) -> OwnerName | None:
         """Return what lists the name, for which ``find`` has an answer; None for the test name."""
-        if labels == _TEST:
+        if labels == TEST:
             return None
         if vocabulary.joint_answer(self.exact.get(labels, ())):
-            return Subject(labels, wildcard=False)
+            return OwnerName(labels, wildcard=False)
         above = (labels[at:] for at in range(1, len(labels) + 1))
         nearest = (name for name in above if vocabulary.joint_answer(self.wildcards.get(name, ())))
-        return next((Subject(name, wildcard=True) for name in nearest), None)
+        return next((OwnerName(name, wildcard=True) for name in nearest), None)
 
     def any_below(self, labels: Name, vocabulary: Vocabulary) -> bool:
         """Whether a name below lower-case *labels* is listed, or would be but for an exemption.
@@ -72,7 +57,7 @@ class NameTable:
         above = (self.wildcards.get(labels[at:], ()) for at in range(1, len(labels) + 1))
         return any(map(vocabulary.joint_answer, above))
 
-    def changed(self, changes: Iterable[tuple[Subject, int, bool]], vocabulary: Vocabulary) -> "NameTable":
+    def changed(self, changes: _Changes, vocabulary: Vocabulary) -> "NameTable":
         """Return the table with *changes* carried out in order: subject, cause, and whether it stays."""
         exact, wildcards, below = dict(self.exact), dict(self.wildcards), dict(self.below)
         counts = self.counts
@@ -91,29 +76,18 @@ class NameTable:
             counts = counts.changed(_count(old, vocabulary), _count(new, vocabulary))
         return NameTable(exact, wildcards, below, counts)
 
-    def rows(self) -> Iterator[tuple[Subject, int]]:
+    def rows(self) -> Iterator[tuple[OwnerName, int]]:
         """Yield every row: subject and cause."""
         for table, wildcard in ((self.exact, False), (self.wildcards, True)):
             for labels, causes in table.items():
                 for cause in causes:
-                    yield Subject(labels, wildcard), cause
+                    yield OwnerName(labels, wildcard), cause
 
 
 NO_NAMES = NameTable({}, {}, {}, Counts(0, 0, 0))
 
 
-def parse_subject(text: str) -> Subject | None:
-    """Return the name or wildcard that *text* writes, or None where it writes neither."""
-    if text == "*":
-        return Subject((), wildcard=True)
-    try:
-        labels = parse_name(text.removeprefix("*.").lower())
-    except BadInput:
-        return None
-    return Subject(labels, wildcard=text.startswith("*."))
-
-
-def _count_below(below: dict[Name, int], subject: Subject, more: int) -> None:
+def _count_below(below: dict[Name, int], subject: OwnerName, more: int) -> None:
     """Note that there are *more* subjects listed below each name above *subject*."""
     if not more:
         return

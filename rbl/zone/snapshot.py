@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rbl.errors import BadInput, NotFound
+from rbl.names import OwnerName, parse_owner_name
 from rbl.zone import listednames
 from rbl.zone.answers import Numbers, Vocabulary
 from rbl.zone.family import BLOCKS, IPV4, IPV6, Family
@@ -235,7 +236,7 @@ def _restore(sections: dict[str, memoryview], header: _Header, zone: ZoneFile) -
     same_zone = header.fingerprint == zone.fingerprint
     # With another zone file the numbers of answer sets mean nothing: the caller compiles anew.
     vocabulary = Vocabulary.restored(zone, causes, combinations if same_zone else ())
-    names = ((_subject(text), cause, True) for text, cause in words["names"])
+    names = ((_owner_name(text), cause, True) for text, cause in words["names"])
     index = Index(
         zone,
         header.serial,
@@ -291,11 +292,11 @@ def _check_numbers(numbers: NDArray[Any], end: int) -> None:
         raise ValueError("numbers")
 
 
-def _subject(text: str) -> listednames.Subject:
-    subject = listednames.parse_subject(text)
-    if subject is None:
-        raise ValueError(text)
-    return subject
+def _owner_name(text: str) -> OwnerName:
+    try:
+        return parse_owner_name(text)
+    except BadInput as fault:
+        raise ValueError(fault.message) from None
 
 
 def _unusable(path: Path, why: str) -> BadInput:

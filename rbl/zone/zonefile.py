@@ -19,10 +19,10 @@ from types import MappingProxyType
 from rbl.addresses import parse_address
 from rbl.customerkey import LABEL_OCTETS
 from rbl.errors import BadInput, ConfigError
+from rbl.names import Name, name_text, parse_mailbox, parse_name, wire_octets
 from rbl.terms import Address
 from rbl.zone import access
 from rbl.zone.access import AccessList, Keys
-from rbl.zone.names import Name, name_text, parse_mailbox, parse_name, wire_octets
 from rbl.zone.tomltables import Faults, Table
 
 __all__ = ["ApexRecords", "Kind", "Limits", "Name", "Reason", "Soa", "ZoneFile", "read"]

@@ -182,7 +182,7 @@ def test_listings_end_and_old_ones_are_tested_again(store: Store) -> None:
     other = ip_network("198.51.100.0/24")
     by_hand = NewListing(
         zone=steps.ZONE,
-        network=other,
+        subject=other,
         reason="relay",
         expires_at=long_ago + timedelta(days=1),
         allow_reserved=True,

@@ -35,6 +35,7 @@ NOMINATE = "POST /v1/nominations"
 LIST = "POST /v1/listings"
 EXEMPT = "POST /v1/exemptions"
 KEY = "POST /v1/keys"
+CUSTOMER = "POST /v1/customers"
 
 TABLE = [
     # who asks
@@ -43,6 +44,8 @@ TABLE = [
     Bad("revoked", NOMINATE, 401, "bad-key", "unknown or was revoked", spam()),
     Bad("nominator", LIST, 403, "role", "operator", listing(), JSON),
     Bad("operator", KEY, 403, "role", "admin", {"name": "x", "role": "admin"}, JSON),
+    Bad("operator", CUSTOMER, 403, "role", "admin", {"name": "isp.example"}, JSON),
+    Bad("none", "GET /v1/customers", 401, "no-key", "Authorization: Bearer"),
     Bad("nominator", "GET /v1/audit", 403, "role", "operator"),
     # the evidence
     Bad("nominator", NOMINATE, 422, "empty", "evidence is empty", b"\r\n"),
@@ -95,6 +98,9 @@ TABLE = [
     Bad("operator", LIST, 422, "bad-network", "5.6.0.0/24", listing(network="5.6.0.1/24"), JSON),
     Bad("operator", LIST, 422, "bad-address", "'5.6'", listing(network="5.6"), JSON),
     Bad("operator", LIST, 422, "invalid", "network", listing(network=False), JSON),
+    Bad("operator", LIST, 422, "invalid", "and not both", listing(name="spam.example"), JSON),
+    Bad("operator", LIST, 422, "wrong-kind", "list of addresses", listing(network="spam.example"), JSON),
+    Bad("operator", "DELETE /v1/listings/open-relay/spam.example?why=x", 422, "wrong-kind", "addresses"),
     Bad("operator", LIST, 422, "unknown-reason", "open-relay", listing(reason="spite"), JSON),
     Bad("operator", LIST, 422, "network-too-wide", "/16", listing(network="5.0.0.0/8"), JSON),
     Bad("operator", LIST, 403, "exempt", "a big provider", listing(network="9.9.9.9"), JSON),
@@ -146,6 +152,8 @@ TABLE = [
     Bad("admin", KEY, 422, "invalid", "role", {"name": "x", "role": "king"}, JSON),
     Bad("admin", "DELETE /v1/keys/1", 409, "last-admin", "make another"),
     Bad("admin", "DELETE /v1/keys/99", 404, "no-such-key", "99"),
+    Bad("admin", CUSTOMER, 422, "no-keys", "[keys]", {"name": "isp.example"}, JSON),
+    Bad("admin", "DELETE /v1/customers/99", 404, "no-such-key", "99"),
     # anybody
     Bad("none", "GET /v1/addresses/127.1", 422, "bad-address", "127.1"),
     Bad("none", "GET /v1/addresses/fe80::1%25eth0", 422, "bad-address", "scope id"),

@@ -2,12 +2,12 @@
 
 from ipaddress import IPv4Address, IPv6Address
 
+from rbl.names import parse_name
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.client import Client
 from rbl.responder.codes import Transport
 from rbl.terms import Listed
 from rbl.zone.index import compile_index
-from rbl.zone.names import parse_name
 from rbl.zone.zonefile import ApexRecords, Kind, Limits, Reason, Soa, ZoneFile
 
 SERIAL = 2024010101

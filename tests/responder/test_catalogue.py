@@ -2,9 +2,9 @@
 
 import pytest
 
+from rbl.names import parse_name
 from rbl.responder.catalogue import Catalogue
 from rbl.zone.index import compile_index
-from rbl.zone.names import parse_name
 from tests.responder.lists import LISTED, make_catalogue, make_zone
 
 

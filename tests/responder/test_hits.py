@@ -8,12 +8,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rbl.config import Dns, RateLimit
+from rbl.names import OwnerName
 from rbl.responder.answer import answer
 from rbl.responder.counters import Counters
 from rbl.responder.hits import ListingHits
 from rbl.responder.rules import rules_of
 from rbl.terms import Change, Entry
-from rbl.zone.listednames import Subject
 from tests.responder.lists import ANYBODY, NOW, SERIAL, make_catalogue
 from tests.responder.presentation import make_query
 
@@ -43,7 +43,7 @@ def test_hits_are_counted_by_listing() -> None:
     for address in ("203.0.113.9", "198.51.100.1", "198.51.100.2", "2001:db8:2::7", "::ffff:203.0.113.9"):
         hits.count("bl.test", ip_address(address))
     for wildcard in (True, True, False):
-        hits.count("names.test", Subject((b"wild", b"example", b"com"), wildcard))
+        hits.count("names.test", OwnerName((b"wild", b"example", b"com"), wildcard))
 
     assert {
         LISTING: 2,

@@ -6,8 +6,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from rbl import names
 from rbl.errors import BadInput, Conflict, NotFound, RblError, Refused
-from rbl.store import exemptions, journal, listings
+from rbl.store import bulk, exemptions, journal, listings
 from rbl.store.engine import Store
 from rbl.store.listings import ListingView, NewListing
 from rbl.terms import Change, Origin
@@ -64,12 +65,12 @@ def test_a_listing_by_hand_begins_and_ends(opened: Store) -> None:
     [
         (NEW, Conflict, "8.8.8.0/24 is listed already for spam"),
         (
-            replace(NEW, network=ip_network("10.0.0.0/8")),
+            replace(NEW, subject=ip_network("10.0.0.0/8")),
             BadInput,
             "10.0.0.0/8 cannot be listed: private use (RFC 1918)",
         ),
         (
-            replace(NEW, network=ip_network("0.0.0.0/0")),
+            replace(NEW, subject=ip_network("0.0.0.0/0")),
             BadInput,
             "0.0.0.0/0 cannot be listed: this network (RFC 791)",
         ),
@@ -79,7 +80,7 @@ def test_a_listing_by_hand_begins_and_ends(opened: Store) -> None:
             "the listing would expire before it begins, at 2026-03-01 12:00 UTC",
         ),
         (
-            replace(NEW, network=ip_network("9.9.9.9")),
+            replace(NEW, subject=ip_network("9.9.9.9")),
             Refused,
             "9.9.9.9/32 cannot be listed: 9.9.9.0/24 is exempt (a big resolver)",
         ),
@@ -228,8 +229,8 @@ def test_what_covers_an_address_is_found_the_most_specific_first(opened: Store) 
     with opened.writing() as session:
         journal.open_zone(session, OTHER, NOW)
     for network in ("8.0.0.0/8", "8.8.8.0/24", "8.8.8.8/32", "8.8.8.8/31", "8.8.9.0/24", "2600::/16"):
-        start(opened, replace(NEW, network=ip_network(network)))
-    start(opened, replace(NEW, network=ip_network("8.8.0.0/16"), zone=OTHER))
+        start(opened, replace(NEW, subject=ip_network(network)))
+    start(opened, replace(NEW, subject=ip_network("8.8.0.0/16"), zone=OTHER))
     with opened.writing() as session:
         listings.end(session, ZONE, ip_network("8.8.8.8/31"), "spam", act())
         four = listings.covering(session, ZONE, ip_address("8.8.8.8"))
@@ -238,3 +239,73 @@ def test_what_covers_an_address_is_found_the_most_specific_first(opened: Store) 
 
     assert ["8.8.8.8/32", "8.8.8.0/24", "8.0.0.0/8"] == [view.subject for view in four]
     assert (["2600::/16"], []) == ([view.subject for view in six], list(none))
+
+
+def test_a_name_is_listed_and_ended_as_a_network_is(opened: Store) -> None:
+    """In its canonical form, with journal and audit, and it expires."""
+    name = names.parse_owner_name("Spam.Example.")
+    below = names.parse_owner_name("*.spam.example")
+    start(opened, NewListing(ZONE, name, "spam"))
+    start(opened, NewListing(ZONE, below, "spam", expires_at=NOW + DAY))
+    with opened.writing() as session:
+        ended = listings.end(session, ZONE, name, "spam", act("a mistake"))
+        past = listings.past(session, ZONE, name)
+    expired = end_expired(opened, DAY)
+
+    assert (1, [ended]) == (expired, list(past))
+    assert [
+        (Change.LISTED, "spam.example"),
+        (Change.LISTED, "*.spam.example"),
+        (Change.DELISTED, "spam.example"),
+        (Change.DELISTED, "*.spam.example"),
+    ] == steps.changes(opened)
+    assert [("list-name", None, "spam"), ("end-name", "spam", None)] == steps.actions(
+        opened, f"{ZONE} spam.example"
+    )
+
+
+@pytest.mark.parametrize("name", ["test", "invalid"])
+def test_the_test_points_of_a_list_of_names_are_not_listed(opened: Store, name: str) -> None:
+    """RFC 5782 §5 says what a list answers for them."""
+    with pytest.raises(BadInput, match=f"^{name} cannot be listed: a test point") as refusal:
+        start(opened, NewListing(ZONE, names.parse_owner_name(name), "spam", allow_reserved=True))
+
+    assert ("test-point", []) == (refusal.value.code, steps.changes(opened))
+
+
+def test_a_name_by_hand_and_an_imported_one_are_one_listing(opened: Store) -> None:
+    """What an import listed is known by hand, and the other way round."""
+    with opened.writing() as session:
+        bulk.add(session, ZONE, [("spam.example", "spam", None), ("*.spam.example", "spam", None)], act())
+    for text in ("SPAM.example.", "*.spam.example"):
+        with pytest.raises(Conflict, match="is listed already for spam"):
+            start(opened, NewListing(ZONE, names.parse_owner_name(text), "spam"))
+    start(opened, NewListing(ZONE, names.parse_owner_name("ham.example"), "spam"))
+    with opened.writing() as session:
+        again = bulk.add(session, ZONE, [("ham.example", "spam", None)], act())
+        listings.end(session, ZONE, names.parse_owner_name("spam.example"), "spam", act())
+
+    assert bulk.Added(listed=0, known=1) == again
+
+
+def test_what_covers_a_name_or_a_network_is_found(opened: Store) -> None:
+    """A wildcard covers what is below it and not its own name; a network what lies in it whole."""
+    for text in ("b.example", "*.b.example", "a.b.example", "*.example"):
+        start(opened, NewListing(ZONE, names.parse_owner_name(text), "spam"))
+    for network in ("8.0.0.0/8", "8.8.8.0/24", "8.8.8.8/32"):
+        start(opened, NewListing(ZONE, ip_network(network), "spam"))
+    with opened.reading() as session:
+        found = [
+            [view.subject for view in listings.covering(session, ZONE, subject)]
+            for subject in (
+                names.parse_owner_name("a.b.example"),
+                names.parse_owner_name("b.example"),
+                ip_network("8.8.8.0/24"),
+            )
+        ]
+
+    assert [
+        ["a.b.example", "*.b.example", "*.example"],
+        ["b.example", "*.example"],
+        ["8.8.8.0/24", "8.0.0.0/8"],
+    ] == found

@@ -56,7 +56,12 @@ def test_a_network_is_listed_by_hand(api: httpx2.Client, operator: Header) -> No
         ({"network": "8.8.0.0/15"}, 422, "network-too-wide"),
         ({"network": "2620::/31"}, 422, "network-too-wide"),
         ({"network": "8.8.8.1/28"}, 422, "bad-network"),
-        ({"network": "localhost"}, 422, "bad-address"),
+        ({"network": "127.1"}, 422, "bad-address"),
+        ({"network": "localhost"}, 422, "wrong-kind"),
+        ({"network": "*"}, 422, "wrong-kind"),
+        ({"network": None}, 422, "invalid"),
+        ({"name": "spam.example"}, 422, "invalid"),
+        ({"network": None, "name": "spam.example"}, 422, "wrong-kind"),
         ({"network": False}, 422, "invalid"),
         ({"network": 134744072}, 422, "invalid"),
         ({"reason": "spite"}, 422, "unknown-reason"),
@@ -75,11 +80,130 @@ def test_what_may_not_be_listed_is_refused(
     assert (status, code) == (answer.status_code, answer.json()["code"])
 
 
-def test_a_list_of_names_takes_no_networks(api: httpx2.Client, operator: Header) -> None:
-    """An address in a list of names would never be found."""
-    answer = api.post("/v1/listings", headers=operator, json=BODY, params={"zone": NAMES_ZONE})
+@pytest.mark.parametrize(
+    ("about", "status", "code"),
+    [
+        ({"network": "8.8.8.0/28"}, 422, "wrong-kind"),
+        ({"network": "spam.example"}, 422, "wrong-kind"),
+        ({"name": "8.8.8.0/28"}, 422, "wrong-kind"),
+        ({"name": "8.8.8.8"}, 422, "wrong-kind"),
+        ({"name": "2001:db8::1"}, 422, "wrong-kind"),
+        ({"name": "bücher.example"}, 422, "bad-name"),
+        ({"name": "a..example"}, 422, "bad-name"),
+        ({"name": "x.*.example"}, 422, "bad-name"),
+        ({"name": ".".join(["a" * 63] * 3 + ["a" * 44])}, 422, "bad-name"),
+        ({"name": "*." + ".".join(["a" * 63] * 3 + ["a" * 42])}, 422, "bad-name"),
+        ({"name": "x" * 301}, 422, "invalid"),
+        ({"name": False}, 422, "invalid"),
+        ({"name": "*"}, 422, "too-many-names"),
+        ({"name": "TEST"}, 422, "test-point"),
+        ({"name": "invalid."}, 422, "test-point"),
+        ({"name": "spam.example", "reason": "spite"}, 422, "unknown-reason"),
+        ({"name": "spam.example", "expires_at": "2026-11-24T02:00:00Z"}, 422, "expiry-past"),
+        ({"name": ".".join(["a" * 63] * 3 + ["a" * 43])}, 201, None),
+        ({"name": "*." + ".".join(["a" * 63] * 3 + ["a" * 41])}, 201, None),
+    ],
+)
+def test_what_a_list_of_names_takes(
+    api: httpx2.Client, operator: Header, about: dict[str, object], status: int, code: str | None
+) -> None:
+    """Names in ASCII that can be asked for under its apex; no networks, no test points, not every name."""
+    body = {"reason": "pool", "why": "spam"} | about
+    answer = api.post("/v1/listings", headers=operator, json=body, params={"zone": NAMES_ZONE})
 
-    assert (422, "wrong-kind") == (answer.status_code, answer.json()["code"])
+    assert (status, code) == (answer.status_code, answer.json().get("code"))
+
+
+def test_a_wrong_kind_says_what_to_do(
+    serve: Callable[[Parts], Served], parts: Parts, operator: Header
+) -> None:
+    """What the list takes, and that there is no list of the other kind."""
+    alone = serve(replace(parts, policies={ZONE: parts.policies[ZONE]}))
+    body = {"reason": "pool", "why": "x", "name": "a.example"}
+
+    answer = httpx2.post(f"{alone.url}/v1/listings", headers=operator, json=body)
+
+    assert (
+        f"{ZONE} is a list of addresses: give a network, such as 192.0.2.0/24; there is no list of names"
+        == answer.json()["detail"]
+    )
+
+
+def test_a_wrong_kind_names_the_lists_of_the_other(api: httpx2.Client, operator: Header) -> None:
+    """Where there are some, in either direction."""
+    name = {"reason": "pool", "why": "x", "name": "a.example"}
+    to_addresses = api.post("/v1/listings", headers=operator, json=name)
+    to_names = api.post("/v1/listings", headers=operator, json=BODY, params={"zone": NAMES_ZONE})
+
+    assert to_addresses.json()["detail"].endswith(f"; lists of names are {NAMES_ZONE}")
+    assert (
+        f"{NAMES_ZONE} is a list of names: give a name, such as spam.example or *.spam.example;"
+        f" lists of addresses are {ZONE}, {SECOND_ZONE}"
+    ) == to_names.json()["detail"]
+
+
+def test_a_name_is_listed_looked_up_and_ended(api: httpx2.Client, operator: Header) -> None:
+    """In its canonical form, whatever was written; a wildcard is beside the name, and covers others."""
+    body = {"reason": "pool", "why": "spam"}
+    zone = {"zone": NAMES_ZONE}
+    listed = [
+        api.post("/v1/listings", headers=operator, json=body | {"name": name}, params=zone)
+        for name in ("Spam.Example.", "*.spam.example", "spam.example")
+    ]
+    below = api.get("/v1/listings/www.spam.example", params=zone).json()["listings"]
+    ended = api.delete(
+        "/v1/listings/pool/SPAM.example", headers=operator, params=zone | {"why": "clean now"}
+    )
+    again = api.delete(
+        "/v1/listings/pool/spam.example", headers=operator, params=zone | {"why": "clean now"}
+    )
+    found = api.get("/v1/listings/spam.example", params=zone).json()["listings"]
+    audit = api.get("/v1/audit", headers=operator, params={"subject": f"{NAMES_ZONE} spam.example"})
+
+    assert [(201, None), (201, None), (409, "already-listed")] == [
+        (answer.status_code, answer.json().get("code")) for answer in listed
+    ]
+    assert (None, "spam.example", "operator") == tuple(
+        listed[0].json()[field] for field in ("network", "name", "origin")
+    )
+    assert [("*.spam.example", None)] == [(one["name"], one["ended_why"]) for one in below]
+    assert (200, "clean now") == (ended.status_code, ended.json()["ended_why"])
+    assert (404, "not-listed") == (again.status_code, again.json()["code"])
+    assert [("spam.example", "clean now")] == [(one["name"], one["ended_why"]) for one in found]
+    assert ["end-name", "list-name"] == [deed["action"] for deed in audit.json()["deeds"]]
+
+
+@pytest.mark.parametrize(
+    ("zone", "subject", "status", "code"),
+    [
+        (NAMES_ZONE, "8.8.8.0/28", 422, "wrong-kind"),
+        (NAMES_ZONE, "a..b", 422, "bad-name"),
+        (NAMES_ZONE, "7.100.51.198", 200, None),  # an import may have it, as it may have any name
+        (ZONE, "spam.example", 422, "wrong-kind"),
+        (ZONE, "5.6", 422, "bad-address"),
+        (ZONE, "8.8.8.8/28", 422, "bad-network"),
+        (ZONE, "8.8.8.0/28", 200, None),
+        ("none.example", "8.8.8.0/28", 404, "no-such-zone"),
+    ],
+)
+def test_what_is_looked_up_is_of_the_lists_kind(
+    api: httpx2.Client, operator: Header, zone: str, subject: str, status: int, code: str | None
+) -> None:
+    """A network in a list of addresses, a name in one of names; and it is the same for an end."""
+    found = api.get(f"/v1/listings/{subject}", params={"zone": zone})
+    ended = api.delete(f"/v1/listings/pool/{subject}", headers=operator, params={"zone": zone, "why": "x"})
+
+    assert (status, code) == (found.status_code, found.json().get("code"))
+    assert (code or "not-listed") == ended.json()["code"]
+
+
+def test_networks_are_looked_up_with_what_is_around(api: httpx2.Client, operator: Header) -> None:
+    """The wider network that covers it is told after its own listing."""
+    for network in ("8.8.0.0/16", "8.8.8.0/28"):
+        api.post("/v1/listings", headers=operator, json=BODY | {"network": network})
+    found = api.get("/v1/listings/8.8.8.0/28").json()["listings"]
+
+    assert [("8.8.8.0/28", None), ("8.8.0.0/16", None)] == [(one["network"], one["name"]) for one in found]
 
 
 def test_exempt_and_listed_networks_are_refused(api: httpx2.Client, operator: Header, world: World) -> None:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbl.addresses import reversed_labels
+from rbl.names import Name
 from rbl.terms import Listed
 from rbl.zone import export_bind
 from rbl.zone.index import compile_index
-from rbl.zone.names import Name
 from rbl.zone.zonefile import Kind
 from tests.zone.conftest import make_zone
 from tests.zone.lists import listing

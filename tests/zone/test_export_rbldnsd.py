@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbl.addresses import reversed_labels
+from rbl.names import Name
 from rbl.terms import Listed
 from rbl.zone import export_rbldnsd
 from rbl.zone.index import compile_index
-from rbl.zone.names import Name
 from rbl.zone.rbldnsd import dataset
 from rbl.zone.rbldnsd.dataset import Spec
 from rbl.zone.rbldnsd.filezone import build

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rbl.errors import BadInput, Conflict
+from rbl.names import Name
 from rbl.terms import Change, Listed
 from rbl.zone import guards
 from rbl.zone.answers import Vocabulary
@@ -15,7 +16,6 @@ from rbl.zone.family import IPV4
 from rbl.zone.flatten import Counts, Rows
 from rbl.zone.index import Index, compile_index
 from rbl.zone.listednames import NameTable
-from rbl.zone.names import Name
 from rbl.zone.ranges import compile_table
 from rbl.zone.zonefile import Kind, Limits, Reason, ZoneFile
 from tests.zone.lists import entry, exemption, listing

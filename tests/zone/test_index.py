@@ -328,6 +328,13 @@ def test_unusable_subjects_are_counted_until_they_go(zone: ZoneFile) -> None:
     assert (1, 0) == (compiled.ignored(), gone.ignored())
 
 
+def test_names_that_are_none_are_unusable(name_zone: ZoneFile) -> None:
+    """In a list of names too, a subject that is no name is set aside and counted."""
+    compiled = index.compile_index(name_zone, 1, [listing("a..b"), listing("192.0.2.0/24"), listing("a.b")])
+
+    assert (1, 2) == (compiled.live(), compiled.ignored())
+
+
 @pytest.mark.parametrize(
     ("serial", "next_serial", "reason"),
     [

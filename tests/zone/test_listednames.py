@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from rbl.terms import Change, Entry, Listed
 from rbl.zone import index
-from rbl.zone.listednames import Subject, parse_subject
 from rbl.zone.zonefile import Kind, ZoneFile
 from tests.zone.lists import entry, exemption, listing, live_after
 
@@ -146,32 +145,6 @@ def test_each_kind_of_list_holds_its_own_kind(zone: ZoneFile, name_zone: ZoneFil
         of_addresses.find_name((b"spam", b"example")),
     )
     assert (None, None) == tuple(of_names.find_address(ip_address(a)) for a in ("203.0.113.9", "127.0.0.2"))
-
-
-@pytest.mark.parametrize(
-    ("text", "subject", "reason"),
-    [
-        ("spam.example", Subject((b"spam", b"example"), wildcard=False), "a name"),
-        (
-            "*.Spam.example",
-            Subject((b"spam", b"example"), wildcard=True),
-            "all names below it, in lower case",
-        ),
-        ("*", Subject((), wildcard=True), "every name"),
-        ("a..b", None, "an empty label"),
-        ("x.*.example", None, "a star inside"),
-        ("", None, "nothing"),
-    ],
-)
-def test_parse_subject(text: str, subject: Subject | None, reason: str) -> None:
-    """A subject is a name or a wildcard, or unusable."""
-    assert subject == parse_subject(text), reason
-
-
-@pytest.mark.parametrize("text", ["spam.example", "*.spam.example", "*"])
-def test_a_subject_is_written_as_it_is_read(text: str) -> None:
-    """The text of a subject reads as the same subject."""
-    assert text == str(parse_subject(text))
 
 
 def test_names_above_go_with_the_last_listing_below(name_zone: ZoneFile) -> None:

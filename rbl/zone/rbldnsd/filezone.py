@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from rbl.names import Name
 from rbl.terms import Address
-from rbl.zone.names import Name
 from rbl.zone.rbldnsd.clients import Acl, AclKey, Action, Treatment
 from rbl.zone.rbldnsd.dataset import Dataset, Leaf
 from rbl.zone.rbldnsd.generic import A

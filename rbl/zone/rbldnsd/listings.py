@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from rbl.addresses import reserved_networks, reserved_reason
 from rbl.errors import BadInput
+from rbl.names import parse_name
 from rbl.zone.answers import Vocabulary
 from rbl.zone.batch import parse_network
 from rbl.zone.family import IPV4, IPV6
-from rbl.zone.listednames import parse_subject
 from rbl.zone.rbldnsd.dataset import Dataset
 from rbl.zone.rbldnsd.ipv4sets import Ip4set, Ip4trie, Ip4tset
 from rbl.zone.rbldnsd.ipv6sets import Ip6trie, Ip6tset
@@ -88,7 +88,9 @@ class ListGate:
             refuse("this is a list of addresses")
         if value is None:
             refuse("an exclusion of a name: a list of names has none")
-        if parse_subject(text_of(key).decode("ascii")) is None:
+        try:
+            parse_name(text_of(key).decode("ascii"))  # a star is none of its labels, which an escape may be
+        except BadInput:
             refuse("a name has letters, digits, hyphens and underscores only")
         self._check_value(value)
 

@@ -6,7 +6,7 @@ Any octet may stand in a label, after a backslash or as three digits; empty labe
 import re
 from collections.abc import Iterable
 
-from rbl.zone.names import Name
+from rbl.names import Name
 
 # The labels of a name, each after its length, without the root's zero octet.
 Key = bytes

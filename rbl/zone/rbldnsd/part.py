@@ -11,9 +11,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from rbl.addresses import networks_of_labels
+from rbl.names import Name
 from rbl.terms import Address, Network
 from rbl.zone.family import IPV4, IPV6, Family
-from rbl.zone.names import Name
 from rbl.zone.ranges import Table
 from rbl.zone.rbldnsd import steps, template
 from rbl.zone.rbldnsd.dataset import Leaf

@@ -7,7 +7,7 @@ import re
 from calendar import timegm
 from dataclasses import dataclass
 
-from rbl.zone.names import Name
+from rbl.names import Name
 from rbl.zone.rbldnsd.nametext import parse_name
 from rbl.zone.rbldnsd.reading import Options
 from rbl.zone.rbldnsd.values import BLANKS, COMMENTS, LARGEST_NUMBER, parse_seconds

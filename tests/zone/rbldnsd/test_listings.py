@@ -96,6 +96,18 @@ def test_refused_lines(tmp_path: Path, why: str, kind: Kind, line: str, reason: 
 _NAMES_REFUSED = [
     ("an exclusion", Kind.DNSET, "!example.com", "an exclusion of a name: a list of names has none"),
     ("odd octets", Kind.DNSET, "a\\032b.com", "a name has letters, digits, hyphens and underscores only"),
+    (
+        "a star that is a label",
+        Kind.DNSET,
+        "x.\\*.com",
+        "a name has letters, digits, hyphens and underscores only",
+    ),
+    (
+        "a star before a wildcard",
+        Kind.DNSET,
+        "*.*.example.com",
+        "a name has letters, digits, hyphens and underscores only",
+    ),
     ("an address", Kind.IP4SET, "5.0.0.1", "this is a list of names"),
     ("an IPv6 address", Kind.IP6TSET, "2a00:0:0:1", "this is a list of names"),
 ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rbl.zone.names import Name
+from rbl.names import Name
 from rbl.zone.rbldnsd.nametext import key_of, lower_key, parents, parse_name, text_of
 
 
