@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias, final
 
 from rbl.responder import access, catalogue, ratelimit
+from rbl.responder.hotfiles import Contents
 from rbl.responder.wire import RRset
 from rbl.terms import Address
 from rbl.zone.answers import AnswerSet
@@ -36,6 +37,16 @@ class ServedZone:
     def serve(self, before: ServedZone | None, pack_addresses: _PackAddresses, seed: int) -> None: ...
 
 @final
+class FileNames:
+    def __new__(cls, most: int, seed: int) -> FileNames: ...
+    def add(self, key: bytes, exact: int, wildcard: int, flags: int) -> None: ...
+
+@final
+class FileZone:
+    def __new__(cls, apex: bytes, number: int) -> FileZone: ...
+    def serve(self, contents: Contents) -> None: ...
+
+@final
 class ClientRules:
     def __new__(
         cls,
@@ -43,7 +54,7 @@ class ClientRules:
         nsid: bytes,
         foreign: bytes,
         denied: bytes,
-        access: AccessTable,
+        access: AccessTable | None,
         secrets: bytes,
     ) -> ClientRules: ...
     def limit(self, limiter: ratelimit.RateLimiter, exempt: AccessTable, slots: int, seed: int) -> None: ...
@@ -51,11 +62,18 @@ class ClientRules:
 @final
 class Generation:
     zones: list[ServedZone]
-    def __new__(cls, rules: ClientRules, zones: list[ServedZone]) -> Generation: ...
+    def __new__(
+        cls,
+        rules: ClientRules,
+        zones: list[ServedZone] | list[FileZone],
+        of_files: bool = ...,
+        open: bool = ...,
+    ) -> Generation: ...
     def answer(self, packet: bytes, address: bytes, now: int) -> tuple[bytes | None, int, int] | None: ...
 
 @final
 class Exchange:
+    workers: list[Worker]
     def __new__(cls, generation: Generation) -> Exchange: ...
     def publish(self, generation: Generation) -> Generation: ...
 
@@ -75,4 +93,5 @@ class Worker:
     def run(self) -> None: ...
     def stop(self) -> None: ...
     def counts(self) -> list[int]: ...
+    def octets(self) -> list[int]: ...
     def take_hits(self) -> list[tuple[int, int, int, int, int]]: ...

@@ -296,7 +296,8 @@ cdef class ClientRules:
         self.rules.foreign_octets = len(foreign)
         self.rules.denied = <const uint8_t *><const char *>denied
         self.rules.denied_octets = len(denied)
-        self.rules.access = &access.access
+        if access is not None:
+            self.rules.access = &access.access
         self.rules.secrets = <const uint8_t *><const char *>secrets
         self.rules.secret_count = len(secrets) // SECRET_OCTETS
 

@@ -133,7 +133,7 @@ def _respond(
         return Response(Rcode.NOTIMP, Outcome.DECLINED)
     served = catalogue.find(query.qname) if query.qclass in {Rclass.IN, _ANY_CLASS} else None
     if served is None:
-        return _refused("no zone of this server", ExtendedError.NOT_AUTHORITATIVE)
+        return refuse_foreign()
     labels = query.qname[: len(query.qname) - len(served.apex)]
     zone = served.zone
     if zone is not None and zone.acl is not None:
@@ -272,23 +272,38 @@ class _Sections:
         )
 
     def _soa(self, ttl_seconds: int) -> bytes:
-        soa = self.zone.soa
-        assert soa is not None
-        rdata = (
-            key_of(soa.mname)
-            + b"\0"
-            + key_of(soa.rname)
-            + b"\0"
-            + _SOA_TIMES.pack(self.zone.serial % 2**32, *soa.times)
-        )
-        return _record(self._apex_pointer, Rtype.SOA, ttl_seconds, rdata)
+        return pack_soa(self.zone, self._apex_pointer, ttl_seconds)
 
     def _name_servers(self) -> Sequence[bytes]:
-        servers = self.zone.name_servers
-        if servers is None:
-            return []
-        record = partial(_record, self._apex_pointer, Rtype.NS, servers.ttl_seconds)
-        return _rotated([record(key_of(name) + b"\0") for name in servers.names], self.query.id)
+        return _rotated(pack_name_servers(self.zone, self._apex_pointer), self.query.id)
+
+
+def pack_soa(zone: FileZone, owner: int, ttl_seconds: int) -> bytes:
+    """Return the SOA of *zone*, which has one; *owner* is a compression pointer."""
+    soa = zone.soa
+    assert soa is not None
+    rdata = (
+        key_of(soa.mname)
+        + b"\0"
+        + key_of(soa.rname)
+        + b"\0"
+        + _SOA_TIMES.pack(zone.serial % 2**32, *soa.times)
+    )
+    return _record(owner, Rtype.SOA, ttl_seconds, rdata)
+
+
+def pack_name_servers(zone: FileZone, owner: int) -> list[bytes]:
+    """Return the NS records of *zone*; *owner* is a compression pointer."""
+    servers = zone.name_servers
+    if servers is None:
+        return []
+    record = partial(_record, owner, Rtype.NS, servers.ttl_seconds)
+    return [record(key_of(name) + b"\0") for name in servers.names]
+
+
+def refuse_foreign() -> Response:
+    """REFUSED: no zone of this server."""
+    return _refused("no zone of this server", ExtendedError.NOT_AUTHORITATIVE)
 
 
 def _rotated(each: Sequence[bytes], by: int) -> Sequence[bytes]:

@@ -196,9 +196,9 @@ def _client_rules(rules: Rules) -> _hotpath.ClientRules:
     assert denied is not None
     compiled = _hotpath.ClientRules(
         rules.dns.max_udp_octets,
-        _options(wire.nsid_options(rules.dns)),
-        _options(wire.error_options(refuse_foreign())),
-        _options(wire.error_options(denied)),
+        packed_options(wire.nsid_options(rules.dns)),
+        packed_options(wire.error_options(refuse_foreign())),
+        packed_options(wire.error_options(denied)),
         _access_table(rules.access, ""),
         b"".join(rules.cookie_secrets),
     )
@@ -208,7 +208,8 @@ def _client_rules(rules: Rules) -> _hotpath.ClientRules:
     return compiled
 
 
-def _options(options: tuple[EdnsOption, ...]) -> bytes:
+def packed_options(options: tuple[EdnsOption, ...]) -> bytes:
+    """Return EDNS *options* as they stand in an OPT record."""
     return b"".join(struct.pack("!HH", code, len(value)) + value for code, value in options)
 
 
