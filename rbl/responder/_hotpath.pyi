@@ -1,6 +1,6 @@
 # _hotpath.pyx says what each does.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, final
 
 from rbl.responder import access, catalogue, ratelimit
@@ -61,11 +61,11 @@ class ClientRules:
 
 @final
 class Generation:
-    zones: list[ServedZone]
+    zones: list[ServedZone | FileZone]
     def __new__(
         cls,
         rules: ClientRules,
-        zones: list[ServedZone] | list[FileZone],
+        zones: Sequence[ServedZone | FileZone],
         of_files: bool = ...,
         open: bool = ...,
     ) -> Generation: ...

@@ -71,7 +71,7 @@ cdef inline void _seek_ipv6_in_files(const Zone *zone, Query *query) noexcept no
                 return
             query.ipv4 = <uint32_t>(query.high >> 16)
             query.of_ipv4 = True
-    elif mapped:  # Pythons differ in how they write it
+    elif mapped and zone.ipv6 is not NULL:  # Pythons differ in how they write it
         query.reading = UNREAD
         return
     if query.of_ipv4:

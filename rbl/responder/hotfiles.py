@@ -124,7 +124,9 @@ class HotFiles:
         octets = [worker.octets() for worker in self.exchange.workers]
         found = []
         for row, zone in enumerate(("", *self.zone_names)):
-            numbers = [sum(each) for each in zip(*(_row(each, row, len(OUTCOMES)) for each in counts), strict=True)]
+            numbers = [
+                sum(each) for each in zip(*(_row(each, row, len(OUTCOMES)) for each in counts), strict=True)
+            ]
             came, went = (sum(each[2 * row + at] for each in octets) for at in (0, 1))
             found.append(Counted(zone, dict(zip(OUTCOMES, numbers, strict=False)), came, went))
         return found
@@ -252,7 +254,9 @@ def answer_of(members: Sequence[Member]) -> bytes:
     if any(member.condition is not None for member in members):
         return _UP
     told = [member for member in members if member.text != (b"",)]
-    rrsets = {A: (min((each.ttl_seconds for each in members), default=0), [each.address for each in members])}
+    rrsets = {
+        A: (min((each.ttl_seconds for each in members), default=0), [each.address for each in members])
+    }
     if not told:
         return _sets_of(rrsets)
     ttl_seconds = min(each.ttl_seconds for each in told)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
 
 from rbl.responder import _hotpath, access, wire
 from rbl.responder.answer import refuse_client, refuse_foreign
@@ -43,6 +44,14 @@ class Hits:
     zone: str
     subject: str  # as the journal writes it
     count: int
+
+
+class Hot(Protocol):
+    """What a server's threads answer from, whatever it is made of."""
+
+    generation: _hotpath.Generation
+    exchange: _hotpath.Exchange
+    zone_names: tuple[str, ...]
 
 
 class HotPath:
@@ -81,7 +90,7 @@ class HotUdpServer:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        hot_path: HotPath,
+        hot_path: Hot,
         answer: Callable[[bytes, Client], bytes | None],
         counters: Counters,
     ) -> None:
@@ -149,13 +158,15 @@ class HotUdpServer:
         """Return how often each listing was answered since the last call, the most asked for first.
 
         A listing that is gone since is left out, and so is what found no room (``unplaced_hits``): a
-        worker keeps some 12,000 addresses between two calls.
+        worker keeps some 12,000 addresses between two calls. Of data files none are counted.
         """
         with self._counting:
             taken = [hit for worker in self._workers for hit in worker.take_hits()]
             generation = self._hot_path.generation
         counts: dict[tuple[str, str], int] = {}
-        zones = {zone.source.name: zone for zone in generation.zones}
+        zones = {
+            zone.source.name: zone for zone in generation.zones if isinstance(zone, _hotpath.ServedZone)
+        }
         for kind, number, first, second, count in taken:
             name = self._hot_path.zone_names[number]
             for subject in _subjects(zones[name], kind, first, second):

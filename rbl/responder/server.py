@@ -34,7 +34,7 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024  # a burst of some 10,000 queries waits rather
 
 if TYPE_CHECKING:
     # It exists only where there was a compiler.
-    from rbl.responder.hotpath import HotPath
+    from rbl.responder import hotpath
 
 _log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class _Udp(Protocol):
 class Hot:
     """The compiled hot path, and with how many threads at each address; 0: one a core."""
 
-    path: "HotPath"
+    path: "hotpath.Hot"
     threads: int = 0
 
     def count(self) -> int:

@@ -52,7 +52,9 @@ $= base $= ($) $1
 255.255.255.255
 1.2.3.4
 4.3.2.1
-""" + "".join(f"10.9.0.{number % 5} :{number}:=many {'$' * (number % 3)} {number // 9}\n" for number in range(2, 90))
+""" + "".join(
+    f"10.9.0.{number % 5} :{number}:=many {'$' * (number % 3)} {number // 9}\n" for number in range(2, 90)
+)
 _TRIE = """$TTL 77
 10.0.0.0/8 :8:wide $
 10.1.0.0/16 :9:
@@ -73,7 +75,8 @@ fe80::/10
 1::/16
 4000::/3
 """
-_NAMES = f"""{_HEADER}:2:dom $
+_NAMES = (
+    f"""{_HEADER}:2:dom $
 example.com
 *.wild.test :3:below $
 .both.test :4:both $
@@ -88,7 +91,9 @@ twice.test :3:b
 *.a.b.c.d.e.f.g deep
 2.0.0.10 :9:looks like an address
 *.11 :10:below eleven $
-""" + f"{'y' * 60}.{'z' * 60}.{'w' * 60} {_LONG}$\n"
+"""
+    + f"{'y' * 60}.{'z' * 60}.{'w' * 60} {_LONG}$\n"
+)
 _RECORDS = f"""{_HEADER}@ A 192.0.2.80
 @ A 192.0.2.81
 @ TXT "about this list"
@@ -123,7 +128,9 @@ FILES = {
     "keys": ":refuse\nsecret :pass\n",
     "servers": "$SOA 300 a.test b.test 0 1 2 3 4\n$NS 1h "
     + " ".join(f"{letter * 50}.{letter * 50}.test" for letter in "abcdefgh")
-    + "\n127.0.0.2 $\n10.0.0.1 :2:" + "t" * 200 + "\n",
+    + "\n127.0.0.2 $\n10.0.0.1 :2:"
+    + "t" * 200
+    + "\n",
     "wide": f"$SOA 300 {'.'.join(['m' * 60] * 4)} {'.'.join(['r' * 60] * 4)} 7 1 2 3 4\n127.0.0.2\n",
     "soaless": f"{_SERVERS}127.0.0.2 $\n10.0.0.1\n",
 }
