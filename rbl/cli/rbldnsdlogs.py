@@ -151,11 +151,11 @@ class Statistics:
         self._counting = threading.Lock()
         self._numbers = {zone: Numbers() for zone in ("", *zones)}
         self._told: dict[str, Numbers] = {}
-        self._count_elsewhere: "Callable[[], Iterable[Counted]]" = tuple
+        self._count_elsewhere: Callable[[], Iterable[Counted]] = tuple
         self._elsewhere: dict[str, Numbers] = {}  # as it was last asked for
 
     def watch(self, count_elsewhere: "Callable[[], Iterable[Counted]]") -> None:
-        """Add to the numbers what *count_elsewhere* returns: what was answered elsewhere since the start."""
+        """Add to the numbers what *count_elsewhere* returns: all that was answered elsewhere."""
         self._count_elsewhere = count_elsewhere
 
     def count(self, reply: Reply, octets_in: int) -> None:

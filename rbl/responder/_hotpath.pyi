@@ -67,7 +67,7 @@ class Generation:
         rules: ClientRules,
         zones: Sequence[ServedZone | FileZone],
         of_files: bool = ...,
-        open: bool = ...,
+        is_open: bool = ...,
     ) -> Generation: ...
     def answer(self, packet: bytes, address: bytes, now: int) -> tuple[bytes | None, int, int] | None: ...
 

@@ -35,7 +35,7 @@ cdef inline void _seek_in_files(
     """Take *packet* apart, and find the zone and the address that it asks for."""
     cdef const Zone *zone
     query.sought = ANYTHING
-    query.reading = _read_query(packet, length, query) if frozen.open else UNREAD
+    query.reading = _read_query(packet, length, query) if frozen.is_open else UNREAD
     if query.reading != READ:
         return
     query.cookie = NULL  # there are none here

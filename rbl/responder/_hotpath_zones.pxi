@@ -122,7 +122,7 @@ ctypedef struct Frozen:
     Zone **zones  # the deepest first
     uint32_t zone_count
     bint of_files  # each zone is within a FileData
-    bint open  # of those: whether anything is answered here
+    bint is_open  # of those: whether anything is answered here
 
 
 cdef class Generation:
@@ -133,12 +133,12 @@ cdef class Generation:
     cdef readonly list zones
     cdef ClientRules _rules
 
-    def __cinit__(self, ClientRules rules, list zones, bint of_files=False, bint open=True):
+    def __cinit__(self, ClientRules rules, list zones, bint of_files=False, bint is_open=True):
         self._rules = rules
         self.zones = sorted(zones, key=_apex_labels, reverse=True)
         self.frozen.rules = &rules.rules
         self.frozen.of_files = of_files
-        self.frozen.open = open
+        self.frozen.is_open = is_open
         self.frozen.zones = <Zone **>_claim(len(zones) * sizeof(void *))
         for zone in self.zones:
             if isinstance(zone, FileZone) != of_files:

@@ -15,19 +15,16 @@ from dataclasses import dataclass
 
 from rbl.responder import _hotpath, wire
 from rbl.responder.codes import Outcome, Rclass
-from rbl.responder.filezones import (
-    FileCatalogue,
-    ServedFileZone,
-    Style,
-    pack_name_servers,
-    pack_soa,
-    refuse_foreign,
-)
+from rbl.responder.filerecords import POINTER, RECORD, pack_name_servers, pack_soa
+from rbl.responder.filezones import FileCatalogue, ServedFileZone, Style, refuse_foreign
 from rbl.responder.hotpath import OUTCOMES, packed_options
+from rbl.responder.query import HEADER_OCTETS
 from rbl.zone.names import Name
 from rbl.zone.ranges import Table
+from rbl.zone.rbldnsd.dataset import Leaf
 from rbl.zone.rbldnsd.filezone import FileZone
-from rbl.zone.rbldnsd.generic import TXT, A, Record
+from rbl.zone.rbldnsd.generic import TXT, A, Record, Records
+from rbl.zone.rbldnsd.namesets import NameSet
 from rbl.zone.rbldnsd.nametext import Key, key_of, parents
 from rbl.zone.rbldnsd.part import Addresses, Member, Part, members_of
 from rbl.zone.rbldnsd.template import Template, render
@@ -45,8 +42,7 @@ _UP = b"\0"
 _END, _TEXT, _LITERAL, _SUBJECT = b"\0", b"\1", b"\2", b"\3"
 
 _MOST_RECORDS = 0xFFFF  # that a section can count
-_OWNER = 0xC00C  # a compression pointer to the question
-_RECORD = struct.Struct("!HHHIH")
+_OWNER = POINTER | HEADER_OCTETS  # a compression pointer to the question
 # The most frequent answer: one set of one address.
 _ONE_ADDRESS = struct.Struct("!BHHI HHHIH 4s")
 _LITERAL_OCTETS = 254  # nothing of a longer one would be told
@@ -217,25 +213,9 @@ def _names(zone: FileZone, root: Part, book: _Book, seed: int) -> _hotpath.FileN
     if not most:
         return None
     found = _hotpath.FileNames(most, seed)
-    exact_up, wildcard_up = (_EXACT_UP, _WILDCARD_UP) if len(root.names) > 1 else (0, 0)
     for leaf, names in root.names:
-        numbers = [0, EXCLUDED]
-        numbers += [book.add(answer_of(tuple(members_of(leaf, each)))) for each in leaf.values.outcomes()]
-        for key, outcome in names.exact.items():
-            found.add(key, numbers[outcome], 0, exact_up)
-        for key, outcome in names.wildcards.items():
-            if outcome != EXCLUDED or not names.wildcards_fall_through:
-                found.add(key, 0, numbers[outcome], wildcard_up)
-        for key in names.below:
-            found.add(key, 0, 0, _IS_BELOW)
-    owned: dict[Key, list[Record]] = {}
-    for records in root.records:
-        for key, each in records.by_owner.items():
-            owned.setdefault(key, []).extend(each)
-        for key in records.below:
-            found.add(key, 0, 0, _IS_BELOW)
-    for key, each in owned.items():
-        found.add(key, book.add(_sets_of(_by_type(each))), 0, _OF_RECORDS)
+        _add_listed(found, leaf, names, book, is_alone=len(root.names) == 1)
+    _add_records(found, root.records, book)
     for key in apexes:
         found.add(key, 0, 0, _EXACT_UP | _WILDCARD_UP)
     for key in above:
@@ -243,12 +223,40 @@ def _names(zone: FileZone, root: Part, book: _Book, seed: int) -> _hotpath.FileN
     return found
 
 
+def _add_listed(
+    found: _hotpath.FileNames, leaf: Leaf, names: NameSet, book: _Book, *, is_alone: bool
+) -> None:
+    """Add the names of one dataset; where there are several, each name is handed up."""
+    exact_up, wildcard_up = (0, 0) if is_alone else (_EXACT_UP, _WILDCARD_UP)
+    numbers = [0, EXCLUDED]
+    numbers += [book.add(answer_of(tuple(members_of(leaf, each)))) for each in leaf.values.outcomes()]
+    for key, outcome in names.exact.items():
+        found.add(key, numbers[outcome], 0, exact_up)
+    for key, outcome in names.wildcards.items():
+        if outcome != EXCLUDED or not names.wildcards_fall_through:
+            found.add(key, 0, numbers[outcome], wildcard_up)
+    for key in names.below:
+        found.add(key, 0, 0, _IS_BELOW)
+
+
+def _add_records(found: _hotpath.FileNames, datasets: Iterable[Records], book: _Book) -> None:
+    """Add the owners of ordinary records, those of all *datasets* together."""
+    owned: dict[Key, list[Record]] = {}
+    for records in datasets:
+        for key, each in records.by_owner.items():
+            owned.setdefault(key, []).extend(each)
+        for key in records.below:
+            found.add(key, 0, 0, _IS_BELOW)
+    for key, each in owned.items():
+        found.add(key, book.add(_sets_of(_by_type(each))), 0, _OF_RECORDS)
+
+
 def answer_of(members: Sequence[Member]) -> bytes:
     """Return what *members* answer, in the form that the hot path reads."""
     if len(members) == 1 and members[0].condition is None and members[0].text == (b"",):
         address, ttl_seconds = members[0].address, members[0].ttl_seconds
         return b"\1" + _ONE_ADDRESS.pack(
-            _RECORDS, A, 1, _RECORD.size + 4, _OWNER, A, Rclass.IN, ttl_seconds, 4, address
+            _RECORDS, A, 1, RECORD.size + 4, _OWNER, A, Rclass.IN, ttl_seconds, 4, address
         )
     # Who sees it, and when, is not decided here.
     if any(member.condition is not None for member in members):
@@ -302,6 +310,6 @@ def _packed_sets(rrsets: dict[int, tuple[int, list[bytes]]]) -> Iterator[bytes]:
     for rtype, (ttl_seconds, rdatas) in rrsets.items():
         distinct = dict.fromkeys(rdatas)
         records = b"".join(
-            _RECORD.pack(_OWNER, rtype, Rclass.IN, ttl_seconds, len(rdata)) + rdata for rdata in distinct
+            RECORD.pack(_OWNER, rtype, Rclass.IN, ttl_seconds, len(rdata)) + rdata for rdata in distinct
         )
         yield _SET.pack(_RECORDS, rtype, len(distinct), len(records)) + records

@@ -92,7 +92,7 @@ twice.test :3:b
 2.0.0.10 :9:looks like an address
 *.11 :10:below eleven $
 """
-    + f"{'y' * 60}.{'z' * 60}.{'w' * 60} {_LONG}$\n"
+    f"{'y' * 60}.{'z' * 60}.{'w' * 60} {_LONG}$\n"
 )
 _RECORDS = f"""{_HEADER}@ A 192.0.2.80
 @ A 192.0.2.81
@@ -116,12 +116,13 @@ FILES = {
     "ipv6": _IPV6,
     "ip6tset": f"{_HEADER}:4:subnet $\n2001:db8:77:1\n!2001:db8:77:1::2\n1:2:3:4\n",
     "names": _NAMES,
-    "hashed": f"{_HEADER}hashed.test a $\n*.hashed.test b $\n!*.not.hashed.test\nlater.test @ key=require\n.both.test x\n",
+    "hashed": f"{_HEADER}hashed.test a $\n*.hashed.test b $\n!*.not.hashed.test\n"
+    "later.test @ key=require\n.both.test x\n",
     "records": _RECORDS,
     "others": "ns2 A 192.0.2.7\n@ TXT others\n*.x TXT odd\n" + _SOA,
     "plain": "10.0.0.1\n127.0.0.2 $\n",
-    "combined": f"{_HEADER}$DATASET ip4set @ sub\n10.0.0.1 :2:c $\n$DATASET dnset names x.y\nlisted.test :3:n $\n"
-    "$DATASET generic @\nwww A 192.0.2.9\n",
+    "combined": f"{_HEADER}$DATASET ip4set @ sub\n10.0.0.1 :2:c $\n$DATASET dnset names x.y\n"
+    "listed.test :3:n $\n$DATASET generic @\nwww A 192.0.2.9\n",
     "old": f"$TIMESTAMP 2005:01:01 2006:01:01\n{_HEADER}127.0.0.2\n10.0.0.1\n",
     "dated": f"$TIMESTAMP 2005:01:01 2036:01:01\n{_HEADER}127.0.0.2\n10.0.0.1\n",
     "acl": "127.0.0.1 :refuse\n192.0.2.53 :99:you $\n",
@@ -245,8 +246,8 @@ def _names() -> Iterator[bytes]:
             yield ".".join(labels[at:]).encode()
         yield b".".join(reversed_labels(ip_address(f"::ffff:{address}")))
     for text in (
-        "2001:db8::1", "2001:db8:1::1", "2001:db8:1:2::1", "2001:db8:1:3:0:1:2:3", "2001:db9::1", "::1", "::",
-        "fe80::1", "2002:a00:1::1", "2002:7f00:2::5", "2002:909:909::1", "1::2", "1:2:3:4::9", "5fff::1",
+        "2001:db8::1", "2001:db8:1::1", "2001:db8:1:2::1", "2001:db8:1:3:0:1:2:3", "2001:db9::1", "::1",
+        "::", "fe80::1", "2002:a00:1::1", "2002:7f00:2::5", "2002:909:909::1", "1::2", "1:2:3:4::9", "5fff::1",
         "2001:db8:77:1::2", "2001:db8:77:1::3", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
         "2001:db8:0:1:1:1:1:1", "2001:0:0:1::1",
     ):  # fmt: skip
