@@ -153,7 +153,7 @@ class Daemon:
         )
 
     def _hot_files(self) -> "HotFiles | None":
-        """Return what the compiled path answers from, where it is there and no line is written for a query."""
+        """Return what the compiled path answers from, where it is there and no query is logged."""
         if self._line.query_log is not None or not compiled.is_built():
             return None
         from rbl.responder.hotfiles import HotFiles  # noqa: PLC0415 — where it was built

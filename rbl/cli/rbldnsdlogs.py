@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from rbl.cli.rbldnsdoptions import LogFile
 from rbl.responder.answer import Reply
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome
+from rbl.responder.counters import CountedElsewhere
 from rbl.zone.rbldnsd.nametext import text_of
-
-if TYPE_CHECKING:
-    # It exists only where there was a compiler.
-    from rbl.responder.hotfiles import Counted
 
 _HEADER = struct.Struct("!6H")
 _TYPE_CLASS = struct.Struct("!HH")
@@ -135,7 +132,7 @@ class Numbers:
         return f"{total}:{self.found}:{self.absent}:{self.octets_in}:{self.octets_out}"
 
 
-def _numbers_of(counted: "Counted") -> Numbers:
+def _numbers_of(counted: CountedElsewhere) -> Numbers:
     outcomes = counted.outcomes
     found = sum(outcomes.get(outcome, 0) for outcome in _FOUND)
     absent = outcomes.get(Outcome.NXDOMAIN, 0)
@@ -151,10 +148,10 @@ class Statistics:
         self._counting = threading.Lock()
         self._numbers = {zone: Numbers() for zone in ("", *zones)}
         self._told: dict[str, Numbers] = {}
-        self._count_elsewhere: Callable[[], Iterable[Counted]] = tuple
+        self._count_elsewhere: Callable[[], Iterable[CountedElsewhere]] = tuple
         self._elsewhere: dict[str, Numbers] = {}  # as it was last asked for
 
-    def watch(self, count_elsewhere: "Callable[[], Iterable[Counted]]") -> None:
+    def watch(self, count_elsewhere: Callable[[], Iterable[CountedElsewhere]]) -> None:
         """Add to the numbers what *count_elsewhere* returns: all that was answered elsewhere."""
         self._count_elsewhere = count_elsewhere
 

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rbl.responder import _hotpath, wire
-from rbl.responder.codes import Outcome, Rclass
+from rbl.responder.codes import Rclass
+from rbl.responder.counters import CountedElsewhere
 from rbl.responder.filerecords import POINTER, RECORD, pack_name_servers, pack_soa
 from rbl.responder.filezones import FileCatalogue, ServedFileZone, Style, refuse_foreign
 from rbl.responder.hotpath import OUTCOMES, packed_options
@@ -69,16 +70,6 @@ class Contents:
     expires: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was answered here since the start, of one zone; of none of ours under the empty name."""
-
-    zone: str
-    outcomes: dict[Outcome, int]
-    octets_in: int
-    octets_out: int
-
-
 class HotFiles:
     """What the hot path answers from: nothing until ``publish``, then from what that was called with.
 
@@ -114,7 +105,7 @@ class HotFiles:
         self.generation = _hotpath.Generation(self._rules, zones, True, is_open)  # noqa: FBT003
         self.exchange.publish(self.generation)
 
-    def counted(self) -> list[Counted]:
+    def counted(self) -> list[CountedElsewhere]:
         """Return what was answered here, without what was handed up."""
         counts = [worker.counts() for worker in self.exchange.workers]
         octets = [worker.octets() for worker in self.exchange.workers]
@@ -124,7 +115,7 @@ class HotFiles:
                 sum(each) for each in zip(*(_row(each, row, len(OUTCOMES)) for each in counts), strict=True)
             ]
             came, went = (sum(each[2 * row + at] for each in octets) for at in (0, 1))
-            found.append(Counted(zone, dict(zip(OUTCOMES, numbers, strict=False)), came, went))
+            found.append(CountedElsewhere(zone, dict(zip(OUTCOMES, numbers, strict=False)), came, went))
         return found
 
     def _compiled(self, number: int, served: ServedFileZone) -> _hotpath.FileZone:

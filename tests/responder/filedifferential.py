@@ -23,6 +23,7 @@ from rbl.responder.hotpath import OUTCOMES
 from tests.responder import recorded
 from tests.responder.differential import mutated, query
 from tests.responder.lists import NOW
+from tests.responder.madeup import MadeUp
 
 SECOND = 10**9
 CLIENTS = [
@@ -247,8 +248,8 @@ def _names() -> Iterator[bytes]:
         yield b".".join(reversed_labels(ip_address(f"::ffff:{address}")))
     for text in (
         "2001:db8::1", "2001:db8:1::1", "2001:db8:1:2::1", "2001:db8:1:3:0:1:2:3", "2001:db9::1", "::1",
-        "::", "fe80::1", "2002:a00:1::1", "2002:7f00:2::5", "2002:909:909::1", "1::2", "1:2:3:4::9", "5fff::1",
-        "2001:db8:77:1::2", "2001:db8:77:1::3", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "::", "fe80::1", "2002:a00:1::1", "2002:7f00:2::5", "2002:909:909::1", "1::2", "1:2:3:4::9",
+        "5fff::1", "2001:db8:77:1::2", "2001:db8:77:1::3", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
         "2001:db8:0:1:1:1:1:1", "2001:0:0:1::1",
     ):  # fmt: skip
         nibbles = ".".join(reversed(ip_address(text).exploded.replace(":", ""))).encode().split(b".")
@@ -268,6 +269,11 @@ def _names() -> Iterator[bytes]:
         b"y" * 60 + b"." + b"z" * 60 + b"." + b"w" * 60, b".".join([b"1"] * 100),
         b"\x01\xff.odd.test",
     )  # fmt: skip
+
+
+def asked(made: MadeUp) -> list[bytes]:
+    """Return what is asked of made-up files."""
+    return [recorded.ask(question) for _ in range(3) for question in made.questions()]
 
 
 def odd_queries() -> list[bytes]:
