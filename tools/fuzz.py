@@ -10,6 +10,7 @@ an answer differs or a sanitizer finds something; the seed printed at the start 
 """
 
 import importlib.util
+import logging
 import os
 import random
 import socket
@@ -113,9 +114,12 @@ def compare(count: int, seed: int) -> int:
 
 def compare_files(count: int, seed: int) -> list[str]:
     """Compare both paths over rbldnsd's data files, and return the first few differences."""
+    import structlog  # noqa: PLC0415
+
     from tests.responder import filedifferential  # noqa: PLC0415  # now with the watched extension
     from tests.responder.madeup import MadeUp  # noqa: PLC0415
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with tempfile.TemporaryDirectory() as folder:
         world = filedifferential.make_world(Path(folder))
         outcomes, differences = filedifferential.compare_mutated(world, count, seed)

@@ -82,7 +82,7 @@ cdef class FileNames:
             self._deepest = labels
         cdef NameEntry *entry = _probe(&self.names, hash, name, length)
         if not entry.used:
-            if self._pool_used + length > self._pool_size:
+            if self._pool_used + length >= self._pool_size:  # the name of the apex too has a place
                 self._grow(length)
             memcpy(self.names.pool + self._pool_used, name, length)
             entry.place = self._pool_used
