@@ -10,7 +10,7 @@ nothing.
 import secrets
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rbl.responder import _hotpath, wire
@@ -45,7 +45,7 @@ _END, _TEXT, _LITERAL, _SUBJECT = b"\0", b"\1", b"\2", b"\3"
 
 _MOST_RECORDS = 0xFFFF  # that a section can count
 _OWNER = POINTER | HEADER_OCTETS  # a compression pointer to the question
-# The most frequent answer: one set of one address.
+# The most frequent set, of one address.
 _ONE_ADDRESS = struct.Struct("!BHHI HHHIH 4s")
 _LITERAL_OCTETS = 254  # nothing of a longer one would be told
 
@@ -247,36 +247,39 @@ def _add_records(found: _hotpath.FileNames, datasets: Iterable[Records], book: _
         for key in records.below:
             found.add(key, 0, 0, _IS_BELOW)
     for key, each in owned.items():
-        found.add(key, book.add(_sets_of(_by_type(each))), 0, _OF_RECORDS)
+        found.add(key, book.add(_answer_of_records(each)), 0, _OF_RECORDS)
 
 
 def answer_of(members: Sequence[Member]) -> bytes:
     """Return what *members* answer, in the form that the hot path reads."""
-    if len(members) == 1 and members[0].condition is None and members[0].text == (b"",):
-        address, ttl_seconds = members[0].address, members[0].ttl_seconds
-        return b"\1" + _ONE_ADDRESS.pack(
-            _RECORDS, A, 1, RECORD.size + 4, _OWNER, A, Rclass.IN, ttl_seconds, 4, address
-        )
     # Who sees it, and when, is not decided here.
-    if any(member.condition is not None for member in members):
+    if len(members) > _MOST_RECORDS or any(member.condition is not None for member in members):
         return _UP
-    told = [member for member in members if member.text != (b"",)]
-    rrsets = {
-        A: (min((each.ttl_seconds for each in members), default=0), [each.address for each in members])
-    }
+    addresses = _addresses(members)
+    told = members if len(members) == 1 else tuple({member.text: member for member in members}.values())
+    told = [member for member in told if member.text != (b"",)]
     if not told:
-        return _sets_of(rrsets)
-    ttl_seconds = min(each.ttl_seconds for each in told)
-    templates = tuple(dict.fromkeys(each.text for each in told))
-    if all(len(template) == 1 for template in templates):
-        texts = [render(template, b"") for template in templates]
-        rrsets[TXT] = (ttl_seconds, [bytes((len(text),)) + text for text in texts])
-        return _sets_of(rrsets)
-    addresses = _sets_of(rrsets)
-    if addresses == _UP or len(templates) > _MOST_TEXTS:
+        return b"\1" + addresses
+    ttl_seconds = min(member.ttl_seconds for member in members if member.text != (b"",))
+    if all(len(member.text) == 1 for member in told):
+        texts = [render(member.text, b"") for member in told]
+        return b"\2" + addresses + _packed(TXT, ttl_seconds, [bytes((len(text),)) + text for text in texts])
+    if len(told) > _MOST_TEXTS:
         return _UP
-    pieces = struct.pack("!I", ttl_seconds) + b"".join(map(_pieces, templates)) + _END
-    return b"\2" + addresses[1:] + _SET.pack(_TEXTS, TXT, len(templates), len(pieces)) + pieces
+    pieces = ttl_seconds.to_bytes(4) + b"".join([_pieces(member.text) for member in told]) + _END
+    return b"\2" + addresses + _SET.pack(_TEXTS, TXT, len(told), len(pieces)) + pieces
+
+
+def _addresses(members: Sequence[Member]) -> bytes:
+    """Return the set of the A records of *members*."""
+    if len(members) == 1:  # nearly always
+        ttl_seconds, address = members[0].ttl_seconds, members[0].address
+        octets = RECORD.size + len(address)
+        return _ONE_ADDRESS.pack(
+            _RECORDS, A, 1, octets, _OWNER, A, Rclass.IN, ttl_seconds, len(address), address
+        )
+    ttl_seconds = min((member.ttl_seconds for member in members), default=0)
+    return _packed(A, ttl_seconds, [member.address for member in members])
 
 
 def _pieces(template: Template) -> bytes:
@@ -285,30 +288,23 @@ def _pieces(template: Template) -> bytes:
     return _TEXT + _SUBJECT.join(packed)
 
 
-def _by_type(records: Iterable[Record]) -> dict[int, tuple[int, list[bytes]]]:
-    """Return the smallest TTL and the rdata of each type, in their order."""
+def _answer_of_records(records: Sequence[Record]) -> bytes:
+    """Return what one owner of ordinary records answers: a set for each type, in their order."""
+    if len(records) > _MOST_RECORDS:
+        return _UP
     by_type: dict[int, list[Record]] = {}
     for record in records:
         by_type.setdefault(record.rtype, []).append(record)
-    return {
-        rtype: (min(each.ttl_seconds for each in alike), [each.rdata for each in alike])
+    sets = [
+        _packed(rtype, min(each.ttl_seconds for each in alike), [each.rdata for each in alike])
         for rtype, alike in by_type.items()
-    }
+    ]
+    return bytes((len(sets),)) + b"".join(sets)
 
 
-def _sets_of(rrsets: dict[int, tuple[int, list[bytes]]]) -> bytes:
-    """Return the sets of packed records of *rrsets*: TTL and rdata by type, each rdata told once."""
-    return _UP if _is_too_much(rrsets) else bytes((len(rrsets),)) + b"".join(_packed_sets(rrsets))
-
-
-def _is_too_much(rrsets: dict[int, tuple[int, list[bytes]]]) -> bool:
-    return any(len(rdatas) > _MOST_RECORDS for _, rdatas in rrsets.values())
-
-
-def _packed_sets(rrsets: dict[int, tuple[int, list[bytes]]]) -> Iterator[bytes]:
-    for rtype, (ttl_seconds, rdatas) in rrsets.items():
-        distinct = dict.fromkeys(rdatas)
-        records = b"".join(
-            RECORD.pack(_OWNER, rtype, Rclass.IN, ttl_seconds, len(rdata)) + rdata for rdata in distinct
-        )
-        yield _SET.pack(_RECORDS, rtype, len(distinct), len(records)) + records
+def _packed(rtype: int, ttl_seconds: int, rdatas: Iterable[bytes]) -> bytes:
+    """Return a set of packed records, in which each rdata is once."""
+    distinct = dict.fromkeys(rdatas)
+    records = [RECORD.pack(_OWNER, rtype, Rclass.IN, ttl_seconds, len(rdata)) + rdata for rdata in distinct]
+    octets = b"".join(records)
+    return _SET.pack(_RECORDS, rtype, len(records), len(octets)) + octets

@@ -290,6 +290,18 @@ def test_many_texts(texts: int, tmp_path: Path) -> None:
     assert Outcome.LISTED in {outcome for outcome, _ in found}
 
 
+def test_more_than_an_answer_has_room_for(tmp_path: Path) -> None:
+    """Of an entry with very many texts, and a name with very many records, the reference path answers."""
+    texts = "".join(f"127.0.0.2 :2:{number} $\n" for number in range(40))
+    records = "".join(f"www A 10.{n >> 16}.{n >> 8 & 255}.{n & 255}\n" for n in range(70_000))
+    files = {"z": texts + "127.0.0.3 $\n", "g": records}
+    world = make_world(tmp_path, ["bl.test:ip4set:z", "g.test:generic:g"], files)
+    names = ("2.0.0.127.bl.test", "3.0.0.127.bl.test", "www.g.test")
+    packets = [make_query(f"{name}. IN TXT")[0] for name in names]
+
+    assert [None, Outcome.LISTED, None] == [differing(world, packet)[0] for packet in packets]
+
+
 def test_many_names(tmp_path: Path) -> None:
     """Each of many names is found, and none beside them."""
     lines = "".join(f"n{number}.test :2:$\n*.w{number}.test :3:$\n" for number in range(5000))
