@@ -225,10 +225,11 @@ class HotUdpServer:
             zone.source.name: zone for zone in generation.zones if isinstance(zone, _hotpath.ServedZone)
         }
         for number, name in enumerate(self._hot_path.zone_names):
-            served = zones[name].source.served
-            if served is not None:
-                of_zone = [(kind, mark, count) for kind, of, *mark, count in taken if of == number]
-                add_by_listing(counts, name, served.index, _hits(zones[name], of_zone))
+            zone = zones.get(name)
+            if zone is None or zone.source.served is None:  # of data files, or not loaded yet
+                continue
+            of_zone = [(kind, mark, count) for kind, of, *mark, count in taken if of == number]
+            add_by_listing(counts, name, zone.source.served.index, _hits(zone, of_zone))
         return counts
 
     def _tell_unplaced(self) -> None:
