@@ -30,6 +30,7 @@ UNTESTED_ALONE = {
     "rbl/probe/dialogue.py": "facts only",
     "rbl/probe/step.py": "of runner, and tested through it",
     "rbl/responder/codes.py": "words only",
+    "rbl/responder/filerecords.py": "of filezones, and tested through it",
     "rbl/responder/following.py": "of follower, and tested through it",
     "rbl/responder/lookup.py": "of answer, and tested through it",
     "rbl/store/probetables.py": "of tables, and tested with them",

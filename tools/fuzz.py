@@ -10,6 +10,7 @@ an answer differs or a sanitizer finds something; the seed printed at the start 
 """
 
 import importlib.util
+import logging
 import os
 import random
 import socket
@@ -33,6 +34,7 @@ _SANITIZE = [
 ]
 _WATCHED = "FUZZ_IS_WATCHED"  # says to this program that it is the one that is watched
 _SWAPS = 200
+_MADE_UP = 100  # sets of data files
 
 
 def main() -> None:
@@ -103,10 +105,37 @@ def compare(count: int, seed: int) -> int:
         "fuzz:",
         ", ".join(f"{name or 'handed up'} {times:,}" for name, times in (outcomes + more).most_common()),
     )
-    for difference in (*differences, *others):
+    of_files = compare_files(count // 4, seed + 2)
+    for difference in (*differences, *others, *of_files):
         print(difference)
     over_sockets(differential, world, min(count // 10, 20_000), seed)
-    return 1 if differences or others else 0
+    return 1 if differences or others or of_files else 0
+
+
+def compare_files(count: int, seed: int) -> list[str]:
+    """Compare both paths over rbldnsd's data files, and return the first few differences."""
+    import structlog  # noqa: PLC0415
+
+    from tests.responder import filedifferential  # noqa: PLC0415  # now with the watched extension
+    from tests.responder.madeup import MadeUp  # noqa: PLC0415
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with tempfile.TemporaryDirectory() as folder:
+        world = filedifferential.make_world(Path(folder))
+        outcomes, differences = filedifferential.compare_mutated(world, count, seed)
+    for made_up in range(seed, seed + _MADE_UP):
+        with tempfile.TemporaryDirectory() as folder:
+            made = MadeUp(made_up)
+            world = filedifferential.make_world(Path(folder), made.arguments, made.files)
+            packets = filedifferential.asked(made)
+            differences += [
+                told for each in packets if (told := filedifferential.differing(world, each)[1])
+            ]
+            more, others = filedifferential.compare_mutated(world, count // _MADE_UP, seed, packets)
+        outcomes, differences = outcomes + more, differences + others
+    told = ", ".join(f"{name or 'handed up'} {times:,}" for name, times in outcomes.most_common())
+    print("fuzz: data files:", told)
+    return differences
 
 
 def over_sockets(differential, world, count: int, seed: int) -> None:  # noqa: ANN001  # loaded late

@@ -2,7 +2,8 @@
 
 Reads and answers are elsewhere; here is the daemon around them: its start, signals, and what it writes
 down; ``rbldnsdprocess`` says as whom and where it runs. TERM and INT end it, HUP reads what
-changed and opens the log anew, USR1 tells the numbers, USR2 tells and resets them.
+changed and opens the log anew, USR1 tells the numbers, USR2 tells and resets them. Where the compiled
+path was built it answers over UDP what it can, but with ``-l``, which wants a line for each query.
 
 Log events: ``rbldnsd_started``, ``rbldnsd_stopped``, ``metrics_listening``, ``queries_counted``,
 ``log_unwritten``.
@@ -27,6 +28,7 @@ from rbl.cli import logs, rbldnsdoptions, rbldnsdprocess
 from rbl.cli.rbldnsdoptions import CommandLine
 from rbl.config import Dns, Listen, Log
 from rbl.errors import BadInput, ConfigError, RblError
+from rbl.responder import compiled
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from rbl.responder.answer import Reply
     from rbl.responder.client import Client
     from rbl.responder.filefollower import Assignment, FileFollower
+    from rbl.responder.hotfiles import HotFiles
 
 # Typer hands its arguments over as they are: rbldnsdoptions takes them apart.
 UNPARSED = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False}
@@ -125,7 +128,7 @@ class Daemon:
         from rbl.cli.rbldnsdlogs import QueryLog, Statistics  # noqa: PLC0415
         from rbl.responder import filezones  # noqa: PLC0415
         from rbl.responder.counters import Counters  # noqa: PLC0415
-        from rbl.responder.server import Server  # noqa: PLC0415
+        from rbl.responder.server import Hot, Server  # noqa: PLC0415
 
         self._line = line
         self._registry = CollectorRegistry()
@@ -141,10 +144,25 @@ class Daemon:
         self._answer = filezones.answer
         self._open = threading.Event()
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-        # The largest replies fit no Ethernet: rbldnsd has the system send those in pieces.
+        self._hot = self._hot_files()
         self._server = Server(
-            rbldnsdoptions.listening(line), self._answered, Counters(self._registry), fragments=True
+            rbldnsdoptions.listening(line),
+            self._answered,
+            Counters(self._registry),
+            hot=None if self._hot is None else Hot(self._hot),
+            # The largest replies fit no Ethernet: rbldnsd has the system send those in pieces.
+            fragments=True,
         )
+
+    def _hot_files(self) -> "HotFiles | None":
+        """Return what the compiled path answers from, where it is there and no query is logged."""
+        if self._line.query_log is not None or not compiled.is_built():
+            return None
+        from rbl.responder.hotfiles import HotFiles  # noqa: PLC0415 — where it was built
+
+        hot = HotFiles(self._follower.catalogue, self._style)
+        self._statistics.watch(hot.counted)
+        return hot
 
     def run(self, started: Callable[[], None]) -> None:
         """Run until TERM or INT; *started* is called once queries are answered.
@@ -186,9 +204,15 @@ class Daemon:
         """Answer from now on."""
         self._reopen_query_log()
         self._write_statistics("")
+        if self._hot is not None:
+            self._follower.watch(self._hot.publish)
         self._open.set()
-        addresses = " ".join(map(str, self._server.bound))
-        _log.info("rbldnsd_started", addresses=addresses, zones=" ".join(self._zones))
+        _log.info(
+            "rbldnsd_started",
+            addresses=" ".join(map(str, self._server.bound)),
+            zones=" ".join(self._zones),
+            answered_by=compiled.describe(wanted=self._hot is not None, unwanted="-l logs each query"),
+        )
         started()
 
     def _answered(self, packet: bytes, client: "Client") -> "Reply":

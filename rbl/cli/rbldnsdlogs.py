@@ -8,7 +8,7 @@ for all together.
 import struct
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +18,7 @@ from rbl.cli.rbldnsdoptions import LogFile
 from rbl.responder.answer import Reply
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome
+from rbl.responder.counters import CountedElsewhere
 from rbl.zone.rbldnsd.nametext import text_of
 
 _HEADER = struct.Struct("!6H")
@@ -131,6 +132,14 @@ class Numbers:
         return f"{total}:{self.found}:{self.absent}:{self.octets_in}:{self.octets_out}"
 
 
+def _numbers_of(counted: CountedElsewhere) -> Numbers:
+    outcomes = counted.outcomes
+    found = sum(outcomes.get(outcome, 0) for outcome in _FOUND)
+    absent = outcomes.get(Outcome.NXDOMAIN, 0)
+    failed = sum(outcomes.values()) - found - absent
+    return Numbers(found, absent, failed, counted.octets_in, counted.octets_out)
+
+
 class Statistics:
     """Numbers of every zone since the start or the last reset. Safe between threads."""
 
@@ -139,6 +148,12 @@ class Statistics:
         self._counting = threading.Lock()
         self._numbers = {zone: Numbers() for zone in ("", *zones)}
         self._told: dict[str, Numbers] = {}
+        self._count_elsewhere: Callable[[], Iterable[CountedElsewhere]] = tuple
+        self._elsewhere: dict[str, Numbers] = {}  # as it was last asked for
+
+    def watch(self, count_elsewhere: Callable[[], Iterable[CountedElsewhere]]) -> None:
+        """Add to the numbers what *count_elsewhere* returns: all that was answered elsewhere."""
+        self._count_elsewhere = count_elsewhere
 
     def count(self, reply: Reply, octets_in: int) -> None:
         """Count one query."""
@@ -170,10 +185,20 @@ class Statistics:
     def reset(self) -> None:
         """Begin to count again."""
         with self._counting:
+            self._ask_elsewhere()
             self._numbers = {zone: Numbers() for zone in self._numbers}
             self._told = {}
 
+    def _ask_elsewhere(self) -> None:
+        """Add what was answered elsewhere since it was last asked for."""
+        for counted in self._count_elsewhere():
+            numbers = _numbers_of(counted)
+            before = self._elsewhere.get(counted.zone, Numbers())
+            self._numbers[counted.zone] = self._numbers[counted.zone].add(numbers).add(before, -1)
+            self._elsewhere[counted.zone] = numbers
+
     def _all(self) -> dict[str, Numbers]:
+        self._ask_elsewhere()
         total = Numbers()
         for each in self._numbers.values():
             total = total.add(each)

@@ -1,9 +1,10 @@
 # _hotpath.pyx says what each does.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias, final
 
 from rbl.responder import access, catalogue, ratelimit
+from rbl.responder.hotfiles import Contents
 from rbl.responder.wire import RRset
 from rbl.terms import Address
 from rbl.zone.answers import AnswerSet
@@ -49,6 +50,16 @@ class ServedZone:
     def serve(self, before: ServedZone | None, pack_addresses: _PackAddresses, seed: int) -> None: ...
 
 @final
+class FileNames:
+    def __new__(cls, most: int, seed: int) -> FileNames: ...
+    def add(self, key: bytes, exact: int, wildcard: int, flags: int) -> None: ...
+
+@final
+class FileZone:
+    def __new__(cls, apex: bytes, number: int) -> FileZone: ...
+    def serve(self, contents: Contents) -> None: ...
+
+@final
 class ClientRules:
     def __new__(
         cls,
@@ -57,21 +68,28 @@ class ClientRules:
         foreign: bytes,
         denied: bytes,
         keyless: bytes,
-        access: AccessTable,
+        access: AccessTable | None,
         secrets: bytes,
     ) -> ClientRules: ...
     def limit(self, limiter: ratelimit.RateLimiter, exempt: AccessTable, slots: int, seed: int) -> None: ...
 
 @final
 class Generation:
-    zones: list[ServedZone]
-    def __new__(cls, rules: ClientRules, zones: list[ServedZone]) -> Generation: ...
+    zones: list[ServedZone | FileZone]
+    def __new__(
+        cls,
+        rules: ClientRules,
+        zones: Sequence[ServedZone | FileZone],
+        of_files: bool = ...,
+        is_open: bool = ...,
+    ) -> Generation: ...
     def answer(
         self, packet: bytes, address: bytes, now: int
     ) -> tuple[bytes | None, int, int, int] | None: ...
 
 @final
 class Exchange:
+    workers: list[Worker]
     def __new__(cls, generation: Generation) -> Exchange: ...
     def publish(self, generation: Generation) -> Generation: ...
 
@@ -92,4 +110,5 @@ class Worker:
     def stop(self) -> None: ...
     def counts(self) -> list[int]: ...
     def key_counts(self, keys: int) -> list[int]: ...
+    def octets(self) -> list[int]: ...
     def take_hits(self) -> list[tuple[int, int, int, int, int]]: ...

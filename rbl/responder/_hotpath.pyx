@@ -19,9 +19,11 @@ The parts, in the order in which they lean on each other:
     _hotpath_query.pxi    taking a query apart (``query`` says how)
     _hotpath_rules.pxi    access lists, cookies, budgets (``access``, ``cookies``, ``ratelimit``)
     _hotpath_zones.pxi    a zone, and all of them: a generation
+    _hotpath_filezones.pxi  a zone of rbldnsd's data files
     _hotpath_lookup.pxi   what is listed at a name (``lookup``)
     _hotpath_wire.pxi     writing an answer (``wire``)
     _hotpath_answer.pxi   choosing it, in the order of ``answer``
+    _hotpath_files.pxi    the same for data files, in the order of ``filezones``
     _hotpath_hits.pxi     how often each listing was hit
     _hotpath_worker.pxi   the loop over batches of packets
 """
@@ -33,8 +35,10 @@ include "_hotpath_keys.pxi"
 include "_hotpath_query.pxi"
 include "_hotpath_rules.pxi"
 include "_hotpath_zones.pxi"
+include "_hotpath_filezones.pxi"
 include "_hotpath_lookup.pxi"
 include "_hotpath_wire.pxi"
 include "_hotpath_answer.pxi"
+include "_hotpath_files.pxi"
 include "_hotpath_hits.pxi"
 include "_hotpath_worker.pxi"

@@ -15,6 +15,8 @@ cdef extern from *:
     /* One writer: an addition need not be atomic, only never seen half done. */
     #define rbl_count(place) \\
         __atomic_store_n(place, __atomic_load_n(place, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED)
+    #define rbl_add(place, value) \\
+        __atomic_store_n(place, __atomic_load_n(place, __ATOMIC_RELAXED) + (value), __ATOMIC_RELAXED)
     #define rbl_prefetch(place) __builtin_prefetch(place)
 
     static inline uint16_t rbl_get16(const uint8_t *at) {
@@ -135,6 +137,7 @@ cdef extern from *:
     uint64_t rbl_load(uint64_t *place) noexcept nogil
     void rbl_store(uint64_t *place, uint64_t value) noexcept nogil
     void rbl_count(uint64_t *place) noexcept nogil
+    void rbl_add(uint64_t *place, uint64_t value) noexcept nogil
     void rbl_prefetch(const void *place) noexcept nogil
     uint16_t rbl_get16(const uint8_t *at) noexcept nogil
     uint32_t rbl_get32(const uint8_t *at) noexcept nogil

@@ -300,7 +300,8 @@ cdef class ClientRules:
         self.rules.denied_octets = len(denied)
         self.rules.keyless = <const uint8_t *><const char *>keyless
         self.rules.keyless_octets = len(keyless)
-        self.rules.access = &access.access
+        if access is not None:
+            self.rules.access = &access.access
         self.rules.secrets = <const uint8_t *><const char *>secrets
         self.rules.secret_count = len(secrets) // SECRET_OCTETS
 

@@ -76,6 +76,7 @@ ctypedef struct Desk:
     uint64_t wanted  # which table of hits is to be written from the next batch on
     uint64_t *counts  # by zone, none of ours first, and outcome
     uint64_t *key_counts  # by the key's number
+    uint64_t *octets  # by zone, in and out; of data files alone
     Hit *hits[2]
     # The worker's own.
     mmsghdr received[BATCH]
@@ -100,10 +101,10 @@ cdef class Exchange:
 
     cdef uint64_t _current  # Frozen *
     cdef Generation _generation
-    cdef list _workers
+    cdef readonly list workers
 
     def __cinit__(self, Generation generation):
-        self._workers = []
+        self.workers = []
         self._generation = generation
         self._current = <uint64_t>&generation.frozen
 
@@ -116,7 +117,7 @@ cdef class Exchange:
         cdef Worker worker
         rbl_store(&self._current, <uint64_t>&generation.frozen)
         self._generation = generation
-        for worker in self._workers:
+        for worker in self.workers:
             worker._await_batch()
         return before  # and with it goes the last reference
 
@@ -142,6 +143,7 @@ cdef class Worker:
         self.zone_count = zone_count
         desk.counts = <uint64_t *>_claim((zone_count + 1) * OUTCOME_COUNT * sizeof(uint64_t))
         desk.key_counts = <uint64_t *>_claim(KEY_NUMBERS * sizeof(uint64_t))
+        desk.octets = <uint64_t *>_claim((zone_count + 1) * 2 * sizeof(uint64_t))
         desk.hits[0] = <Hit *>_claim(HIT_SLOTS * sizeof(Hit))
         desk.hits[1] = <Hit *>_claim(HIT_SLOTS * sizeof(Hit))
         desk.queries = <uint8_t *>_claim(BATCH * QUERY_STRIDE)
@@ -156,7 +158,7 @@ cdef class Worker:
             desk.sent[at].msg_hdr.msg_iovlen = 1
             if any_address:
                 desk.received[at].msg_hdr.msg_control = desk.controls[at]
-        exchange._workers.append(self)
+        exchange.workers.append(self)
 
     def run(self):
         """Answer until the socket is shut down after ``stop``, then what waits in it."""
@@ -189,6 +191,11 @@ cdef class Worker:
         """Return how often each of the first *keys* keys was asked with, by its number."""
         cdef uint32_t at
         return [self._desk.key_counts[at] for at in range(keys)]
+
+    def octets(self):
+        """Return the octets that came and went for each zone of data files, those of none of ours first."""
+        cdef uint32_t at
+        return [self._desk.octets[at] for at in range((self.zone_count + 1) * 2)]
 
     @property
     def send_failures(self):
@@ -255,13 +262,21 @@ cdef class Worker:
         rbl_store(&desk.batches, batch + 1)
         frozen = <const Frozen *>rbl_load(&self._exchange._current)
         desk.writing = rbl_load(&desk.wanted)
-        for at in range(<uint32_t>received):
-            _seek(frozen, desk.queries + at * QUERY_STRIDE, desk.received[at].msg_len, &desk.asked[at])
+        if frozen.of_files:
+            for at in range(<uint32_t>received):
+                _seek_in_files(frozen, desk.queries + at * QUERY_STRIDE, desk.received[at].msg_len, &desk.asked[at])
+        else:
+            for at in range(<uint32_t>received):
+                _seek(frozen, desk.queries + at * QUERY_STRIDE, desk.received[at].msg_len, &desk.asked[at])
         for at in range(<uint32_t>received):
             _approach(&desk.asked[at])
         _find(desk.asked, received)
-        for at in range(<uint32_t>received):
-            self._answer_one(frozen, now, at)
+        if frozen.of_files:
+            for at in range(<uint32_t>received):
+                self._answer_one_from_files(frozen, now, at)
+        else:
+            for at in range(<uint32_t>received):
+                self._answer_one(frozen, now, at)
         for at in range(desk.hit_count):
             if not _count_hit(desk.hits[desk.writing], &desk.hit[at]):
                 rbl_count(&desk.unplaced_hits)
@@ -289,6 +304,23 @@ cdef class Worker:
             desk.left_count += 1
             return
         _tally(desk, &tally)
+        if octets > 0:
+            self._queue(at, octets)
+
+    cdef void _answer_one_from_files(self, const Frozen *frozen, int64_t now, uint32_t at) noexcept nogil:
+        """The same where the zones are those of data files."""
+        cdef Desk *desk = self._desk
+        cdef Tally tally
+        cdef uint32_t row
+        cdef int32_t octets = _answer_from_files(frozen, now, &desk.asked[at], desk.answers + desk.used, &tally)
+        if octets == HANDED_UP:
+            desk.left[desk.left_count] = at
+            desk.left_count += 1
+            return
+        _tally(desk, &tally)
+        row = 0 if tally.zone is NULL else tally.zone.number + 1
+        rbl_add(&desk.octets[2 * row], desk.received[at].msg_len)
+        rbl_add(&desk.octets[2 * row + 1], <uint32_t>octets)
         if octets > 0:
             self._queue(at, octets)
 
@@ -347,6 +379,7 @@ cdef class Worker:
         if desk is not NULL:
             free(desk.counts)
             free(desk.key_counts)
+            free(desk.octets)
             free(desk.hits[0])
             free(desk.hits[1])
             free(desk.queries)

@@ -112,14 +112,23 @@ cdef class ServedZone:
         free(self.zone.records)
 
 
-def _apex_labels(ServedZone zone):
-    return zone.zone.apex_labels
+cdef Zone *_zone_of(object zone) except NULL:
+    """Return the zone within one of either kind."""
+    if isinstance(zone, FileZone):
+        return &(<FileZone>zone).data.zone
+    return &(<ServedZone?>zone).zone
+
+
+def _apex_labels(object zone):
+    return _zone_of(zone).apex_labels
 
 
 ctypedef struct Frozen:
     const Rules *rules
     Zone **zones  # the deepest first
     uint32_t zone_count
+    bint of_files  # each zone is within a FileData
+    bint is_open  # of those: whether anything is answered here
 
 
 cdef class Generation:
@@ -130,14 +139,17 @@ cdef class Generation:
     cdef readonly list zones
     cdef ClientRules _rules
 
-    def __cinit__(self, ClientRules rules, list zones):
-        cdef ServedZone zone
+    def __cinit__(self, ClientRules rules, list zones, bint of_files=False, bint is_open=True):
         self._rules = rules
         self.zones = sorted(zones, key=_apex_labels, reverse=True)
         self.frozen.rules = &rules.rules
+        self.frozen.of_files = of_files
+        self.frozen.is_open = is_open
         self.frozen.zones = <Zone **>_claim(len(zones) * sizeof(void *))
         for zone in self.zones:
-            self.frozen.zones[self.frozen.zone_count] = &zone.zone
+            if isinstance(zone, FileZone) != of_files:
+                raise TypeError("zones of two kinds, which are answered otherwise")
+            self.frozen.zones[self.frozen.zone_count] = _zone_of(zone)
             self.frozen.zone_count += 1
 
     def answer(self, bytes packet, bytes address, int64_t now):
@@ -154,10 +166,16 @@ cdef class Generation:
         if not _read_client(&client, <const uint8_t *><const char *>address, len(address)):
             raise ValueError("an address has 4 or 16 octets")
         memset(&query, 0, sizeof(query))
-        _seek(&self.frozen, <const uint8_t *><const char *>packet, len(packet), &query)
+        if self.frozen.of_files:
+            _seek_in_files(&self.frozen, <const uint8_t *><const char *>packet, len(packet), &query)
+        else:
+            _seek(&self.frozen, <const uint8_t *><const char *>packet, len(packet), &query)
         _approach(&query)
         _find(&query, 1)
-        octets = _answer(&self.frozen, &client, now, &query, out, &tally)
+        if self.frozen.of_files:
+            octets = _answer_from_files(&self.frozen, now, &query, out, &tally)
+        else:
+            octets = _answer(&self.frozen, &client, now, &query, out, &tally)
         if octets == HANDED_UP:
             return None
         reply = (<char *>out)[:octets] if octets else None

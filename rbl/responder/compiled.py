@@ -28,12 +28,12 @@ def is_wanted(dns: Dns, module: str = _MODULE) -> bool:
     return dns.path != "reference" and fault is None
 
 
-def describe(module: str = _MODULE, *, wanted: bool = True) -> str:
-    """Return in words which path answers, and why not the other."""
+def describe(module: str = _MODULE, *, wanted: bool = True, unwanted: str = "dns.path says so") -> str:
+    """Return in words which path answers, and why not the other; *unwanted* is why it is not *wanted*."""
     fault = _fault(module)
     if fault is not None:
         return f"reference path: {_why(fault)}"
-    return "compiled path" if wanted else "reference path: dns.path says so"
+    return "compiled path" if wanted else f"reference path: {unwanted}"
 
 
 def _fault(module: str) -> ImportError | None:

@@ -3,12 +3,23 @@
 The labelled children are kept: looking them up costs more than counting. Logs nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.registry import Collector
 
 from rbl.responder.codes import Outcome, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class CountedElsewhere:
+    """What the compiled path answered of one zone since the start; of none of ours, the empty name."""
+
+    zone: str
+    outcomes: Mapping[Outcome, int]
+    octets_in: int
+    octets_out: int
 
 
 class Counters:

@@ -8,7 +8,7 @@ few of each load), ``zone_not_served``.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +76,14 @@ class FileFollower:
         self._refused: dict[Spec, str] = {}
         self._zones: dict[Name, tuple[list[Dataset], FileZone]] = {}
         self._unserved: set[Name] = set()
+        self._watchers: list[Callable[[FileCatalogue], None]] = []
         self.catalogue = FileCatalogue({})
         self._swap()
+
+    def watch(self, swapped: Callable[[FileCatalogue], None]) -> None:
+        """Call *swapped* with what is served now, and again with whatever takes its place."""
+        self._watchers.append(swapped)
+        swapped(self.catalogue)
 
     @property
     def zone_names(self) -> tuple[str, ...]:
@@ -156,6 +162,8 @@ class FileFollower:
         self.catalogue = FileCatalogue(
             filezones.serve(zones, self._options.clock()), self._global(Kind.ACL), self._global(Kind.ACLKEY)
         )
+        for swapped in self._watchers:
+            swapped(self.catalogue)
 
     def _built(self, apex: Name) -> FileZone | None:
         """Return the zone *apex* made of what is loaded now, or None where something of it never was."""

@@ -6,10 +6,8 @@ listed one exists (RFC 8020), EDNS is RFC 6891's, an answer that does not fit sa
 cannot be taken apart is FORMERR. Logs nothing.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from rbl.config import Dns
 from rbl.names import Name, wire_octets
@@ -17,6 +15,7 @@ from rbl.responder import wire
 from rbl.responder.answer import Reply
 from rbl.responder.client import Client
 from rbl.responder.codes import ExtendedError, Outcome, Rclass, Rcode, Rtype
+from rbl.responder.filerecords import POINTER, RECORD, pack_name_servers, pack_record, pack_soa, rotated
 from rbl.responder.query import HEADER_OCTETS, Declined, Query, parse
 from rbl.responder.wire import Response, RRset
 from rbl.terms import Address
@@ -32,9 +31,6 @@ _TRANSFERS = frozenset({Rtype.AXFR, Rtype.IXFR})
 _VERSION_NAMES = frozenset({(b"version", b"bind"), (b"version", b"server")})
 # The fork lets everybody ask for these, key or not.
 _KEYLESS = frozenset({Rtype.NS, Rtype.SOA, Rtype.ANY})
-_POINTER = 0xC000
-_RECORD = struct.Struct("!HHHIH")
-_SOA_TIMES = struct.Struct("!5I")
 _TC_OCTET, _TC = 2, 0x02  # where the header says "truncated"
 
 
@@ -133,7 +129,7 @@ def _respond(
         return Response(Rcode.NOTIMP, Outcome.DECLINED)
     served = catalogue.find(query.qname) if query.qclass in {Rclass.IN, _ANY_CLASS} else None
     if served is None:
-        return _refused("no zone of this server", ExtendedError.NOT_AUTHORITATIVE)
+        return refuse_foreign()
     labels = query.qname[: len(query.qname) - len(served.apex)]
     zone = served.zone
     if zone is not None and zone.acl is not None:
@@ -229,7 +225,7 @@ class _Sections:
     @property
     def _apex_pointer(self) -> int:
         """A compression pointer to the apex within the question."""
-        return _POINTER | HEADER_OCTETS + len(self.query.question) - 4 - wire_octets(self.served.apex)
+        return POINTER | HEADER_OCTETS + len(self.query.question) - 4 - wire_octets(self.served.apex)
 
     def apex_records(self, question: Question) -> list[bytes]:
         """Return the SOA and NS records that are asked for."""
@@ -245,8 +241,8 @@ class _Sections:
         records = list(apex)
         for rtype, rdatas in rrsets.rdatas.items():
             ttl_seconds = rrsets.ttl_seconds[rtype]
-            each = [_record(_POINTER | HEADER_OCTETS, rtype, ttl_seconds, rdata) for rdata in rdatas]
-            records += _rotated(each, self.query.id)
+            each = [pack_record(POINTER | HEADER_OCTETS, rtype, ttl_seconds, rdata) for rdata in rdatas]
+            records += rotated(each, self.query.id)
         # Once is enough: no name servers beside an answer that has them.
         told = bool(apex) and question.wants(Rtype.NS)
         servers = [] if self.style.minimal or told else self._name_servers()
@@ -272,36 +268,15 @@ class _Sections:
         )
 
     def _soa(self, ttl_seconds: int) -> bytes:
-        soa = self.zone.soa
-        assert soa is not None
-        rdata = (
-            key_of(soa.mname)
-            + b"\0"
-            + key_of(soa.rname)
-            + b"\0"
-            + _SOA_TIMES.pack(self.zone.serial % 2**32, *soa.times)
-        )
-        return _record(self._apex_pointer, Rtype.SOA, ttl_seconds, rdata)
+        return pack_soa(self.zone, self._apex_pointer, ttl_seconds)
 
     def _name_servers(self) -> Sequence[bytes]:
-        servers = self.zone.name_servers
-        if servers is None:
-            return []
-        record = partial(_record, self._apex_pointer, Rtype.NS, servers.ttl_seconds)
-        return _rotated([record(key_of(name) + b"\0") for name in servers.names], self.query.id)
+        return rotated(pack_name_servers(self.zone, self._apex_pointer), self.query.id)
 
 
-def _rotated(each: Sequence[bytes], by: int) -> Sequence[bytes]:
-    """Return *each* beginning somewhere else with every query, so that the first one is not always used."""
-    if len(each) < 2:
-        return each
-    start = by % len(each)
-    return [*each[start:], *each[:start]]
-
-
-def _record(owner: int, rtype: int, ttl_seconds: int, rdata: bytes) -> bytes:
-    """Return one record whose owner is the compression pointer *owner*."""
-    return _RECORD.pack(owner, rtype, Rclass.IN, ttl_seconds, len(rdata)) + rdata
+def refuse_foreign() -> Response:
+    """REFUSED: no zone of this server."""
+    return _refused("no zone of this server", ExtendedError.NOT_AUTHORITATIVE)
 
 
 def _version(query: Query, style: Style) -> Response:
@@ -343,6 +318,6 @@ def _glue(served: ServedFileZone, catalogue: FileCatalogue, now: float) -> RRset
             continue
         labels = lower[: len(lower) - len(home.apex)]
         for address, ttl_seconds in filezone.addresses_at(home.zone, labels, now):
-            fixed = _RECORD.pack(0, Rtype.A, Rclass.IN, ttl_seconds, 4)[2:]
+            fixed = RECORD.pack(0, Rtype.A, Rclass.IN, ttl_seconds, 4)[2:]
             records.append(key_of(name) + b"\0" + fixed + address.packed)
     return RRset(len(records), b"".join(records)) if records else None

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
 
 from rbl.customerkey import digest_of, is_key
 from rbl.names import Name, OwnerName
@@ -38,6 +39,19 @@ from rbl.zone.zonefile import Kind
 OUTCOMES = tuple(Outcome(word) for word in _hotpath.OUTCOMES)
 _HIT_IPV4, _HIT_IPV6, _HIT_NAME, _HIT_WILDCARD = 1, 2, 3, 4  # as in _hotpath_answer.pxi
 _HITS_OF_NAMES = frozenset({_HIT_NAME, _HIT_WILDCARD})
+
+
+class Hot(Protocol):
+    """What a server's threads answer from, whatever it is made of."""
+
+    generation: _hotpath.Generation
+    exchange: _hotpath.Exchange
+    zone_names: tuple[str, ...]
+    usage: KeyUsage
+    keys: list[tuple[str, str]]  # zone and digest of each customer's key that is known, by its number
+
+    def learn_key(self, packet: bytes) -> None:
+        """Answer here from now on who asks with the key that *packet* has, where that is a valid one."""
 
 
 class HotPath:
@@ -116,7 +130,7 @@ class HotUdpServer:
     def __init__(
         self,
         sockets: Sequence[socket.socket],
-        hot_path: HotPath,
+        hot_path: Hot,
         answer: Callable[[bytes, Client], bytes | None],
         counters: Counters,
     ) -> None:
@@ -203,18 +217,21 @@ class HotUdpServer:
         """Return how often each listing was answered since the last call; also after the stop.
 
         A listing that is gone since is left out, and so is what found no room (``_tell_unplaced``): a
-        worker keeps some 12,000 addresses between two calls.
+        worker keeps some 12,000 addresses between two calls. Of data files none are counted.
         """
         with self._counting:
             taken = [hit for worker in self._workers for hit in worker.take_hits()]
             generation = self._hot_path.generation
         counts: Counter[tuple[str, str]] = Counter()
-        zones = {zone.source.name: zone for zone in generation.zones}
+        zones = {
+            zone.source.name: zone for zone in generation.zones if isinstance(zone, _hotpath.ServedZone)
+        }
         for number, name in enumerate(self._hot_path.zone_names):
-            served = zones[name].source.served
-            if served is not None:
-                of_zone = [(kind, mark, count) for kind, of, *mark, count in taken if of == number]
-                add_by_listing(counts, name, served.index, _hits(zones[name], of_zone))
+            zone = zones.get(name)
+            if zone is None or zone.source.served is None:  # of data files, or not loaded yet
+                continue
+            of_zone = [(kind, mark, count) for kind, of, *mark, count in taken if of == number]
+            add_by_listing(counts, name, zone.source.served.index, _hits(zone, of_zone))
         return counts
 
     def _tell_unplaced(self) -> None:
@@ -257,10 +274,10 @@ def _client_rules(rules: Rules) -> _hotpath.ClientRules:
     assert denied is not None
     compiled = _hotpath.ClientRules(
         rules.dns.max_udp_octets,
-        _options(wire.nsid_options(rules.dns)),
-        _options(wire.error_options(refuse_foreign())),
-        _options(wire.error_options(denied)),
-        _options(wire.error_options(refuse_keyless(""))),
+        packed_options(wire.nsid_options(rules.dns)),
+        packed_options(wire.error_options(refuse_foreign())),
+        packed_options(wire.error_options(denied)),
+        packed_options(wire.error_options(refuse_keyless(""))),
         _access_table(rules.access, ""),
         b"".join(rules.cookie_secrets),
     )
@@ -270,7 +287,8 @@ def _client_rules(rules: Rules) -> _hotpath.ClientRules:
     return compiled
 
 
-def _options(options: tuple[EdnsOption, ...]) -> bytes:
+def packed_options(options: tuple[EdnsOption, ...]) -> bytes:
+    """Return EDNS *options* as they stand in an OPT record."""
     return b"".join(struct.pack("!HH", code, len(value)) + value for code, value in options)
 
 

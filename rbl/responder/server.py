@@ -35,7 +35,7 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024  # a burst of some 10,000 queries waits rather
 
 if TYPE_CHECKING:
     # It exists only where there was a compiler.
-    from rbl.responder.hotpath import HotPath, HotUdpServer
+    from rbl.responder import hotpath
 
 _log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class _Udp(Protocol):
 class Hot:
     """The compiled hot path, and with how many threads at each address; 0: one a core."""
 
-    path: "HotPath"
+    path: "hotpath.Hot"
     threads: int = 0
 
     def count(self) -> int:
@@ -86,7 +86,7 @@ class Server:
         self._hot = hot
         self._fragments = fragments
         self._udp: _Udp | None = None
-        self._hot_udp: HotUdpServer | None = None
+        self._hot_udp: hotpath.HotUdpServer | None = None
         self._tcp: TcpServer | None = None
         self.bound: tuple[Listen, ...] = ()  # with the ports that the system chose for 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rbl.responder import compiled
 from tests.cli.dropin import HEADER, asked, command, ran, running, write
 
 ZONE = "bl.test:ip4set:z"
@@ -150,6 +151,44 @@ def test_writes_down_queries_and_numbers(folder: Path) -> None:
     assert re.fullmatch(r"\d+", began)
     assert re.fullmatch(r"\d+", again)
     assert re.fullmatch(r"\d+ bl\.test:0:0:0:0:0 \*:0:0:0:0:0", last)
+
+
+def test_numbers_without_a_log(folder: Path) -> None:
+    """What the compiled path answered is in the numbers as what it leaves to the other is, once each."""
+    write(folder / "a", "192.0.2.0/24 :refuse\n")
+    zones = (ZONE, "up.test:ip4set:z", "up.test:acl:a")
+    with running(folder, *SERVING, "-c", "0", "-s", "+numbers", *zones) as daemon:
+        (at,) = daemon.bound()
+        said = daemon.said[-1]
+        for name in (LISTED, "9.9.9.9.bl.test", "2.0.0.127.up.test", "elsewhere.test"):
+            asked(at, name)
+        asked(at, LISTED, tcp=True)
+        daemon.process.send_signal(signal.SIGUSR1)
+        daemon.until("event=queries_counted", "zone=*")
+        asked(at, LISTED)
+        daemon.process.send_signal(signal.SIGUSR2)
+        while len((folder / "numbers").read_text().splitlines()) < 4:
+            pass  # it tells, and begins anew in a moment
+        asked(at, "8.8.8.8.bl.test")
+        daemon.end(signal.SIGTERM)
+
+    lines = (folder / "numbers").read_text().splitlines()
+    assert [
+        "",
+        "bl.test:3:2:1 up.test:1:1:0 *:5:3:1",
+        "bl.test:1:1:0 up.test:0:0:0 *:1:1:0",
+        "",
+        "bl.test:1:0:1 up.test:0:0:0 *:1:0:1",
+    ] == [re.sub(r"^\d+ ?|:\d+:\d+(?= |$)", "", line) for line in lines]
+    assert f'answered_by="{compiled.describe()}"' in said
+
+
+def test_a_log_of_queries_is_written_by_the_reference_path(folder: Path) -> None:
+    """With -l every query goes where it is logged, and the start says so."""
+    with running(folder, *SERVING, "-l", "+log", ZONE) as daemon:
+        daemon.bound()
+
+        assert "reference path" in daemon.said[-1]
 
 
 def test_a_log_that_cannot_be_written_is_told_and_queries_are_answered(folder: Path) -> None:

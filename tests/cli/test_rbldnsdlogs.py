@@ -13,6 +13,7 @@ from rbl.cli.rbldnsdoptions import LogFile
 from rbl.responder.answer import Reply
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Transport
+from rbl.responder.counters import CountedElsewhere
 
 CLIENT = Client(ip_address("192.0.2.1"), Transport.UDP)
 
@@ -104,3 +105,24 @@ def test_numbers() -> None:
     ] == lines
     all_of_it.reset()
     assert ["0:0:0:0:0"] * 2 == [str(each) for each in all_of_it.totals().values()]
+
+
+def test_numbers_from_elsewhere() -> None:
+    """What was answered elsewhere is added once, and a reset begins anew for that too."""
+    outcomes = {Outcome.LISTED: 2, Outcome.NXDOMAIN: 1, Outcome.REFUSED: 4}
+    numbers = Statistics(["bl.test"], relative=False)
+    numbers.watch(lambda: [CountedElsewhere("bl.test", outcomes, 70, 140), CountedElsewhere("", {}, 0, 0)])
+    numbers.count(Reply(bytes(50), "bl.test", Outcome.LISTED), 30)
+    lines = [numbers.line(7), numbers.line(8)]
+    outcomes[Outcome.NXDOMAIN] = 9
+    numbers.reset()
+    lines.append(numbers.line(9))
+    outcomes[Outcome.NODATA] = 1
+    lines.append(numbers.line(10))
+
+    assert [
+        "7 bl.test:8:3:1:100:190 *:8:3:1:100:190",
+        "8 bl.test:8:3:1:100:190 *:8:3:1:100:190",
+        "9 bl.test:0:0:0:0:0 *:0:0:0:0:0",
+        "10 bl.test:1:1:0:0:0 *:1:1:0:0:0",
+    ] == lines

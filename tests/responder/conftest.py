@@ -2,4 +2,4 @@
 
 from rbl.responder import compiled
 
-collect_ignore = [] if compiled.is_built() else ["test_hotpath.py"]
+collect_ignore = [] if compiled.is_built() else ["test_hotfiles.py", "test_hotpath.py"]

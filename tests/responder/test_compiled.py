@@ -68,3 +68,4 @@ def test_not_to_want_it_is_said() -> None:
     )
 
     assert wanted == compiled.describe(wanted=False)
+    assert wanted.replace("dns.path", "-l") == compiled.describe(wanted=False, unwanted="-l says so")

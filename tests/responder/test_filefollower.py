@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from rbl.errors import ConfigError
 from rbl.responder.filefollower import FileFollower, FileMetrics, parse_assignments
+from rbl.responder.filezones import FileCatalogue
 from rbl.zone.rbldnsd.kinds import Kind
 from rbl.zone.rbldnsd.reading import Options
 from tests.responder import recorded
@@ -104,6 +105,19 @@ def test_nothing_is_served_before_it_is_read(tmp_path: Path) -> None:
 
     assert served is not None
     assert served.zone is None
+
+
+def test_who_watches_is_told_of_each_swap(tmp_path: Path) -> None:
+    """A watcher is called with what is served now and with each that takes its place."""
+    served = recorded.Served(tmp_path, [*ARGUMENTS, "bl.test:ip4set:a"], {"a": "127.0.0.2\n"})
+    seen: list[FileCatalogue] = []
+    served.follower.watch(seen.append)
+    served.follower.follow()
+    _change(tmp_path / "a", "127.0.0.3\n", 8)
+    served.follower.follow()
+
+    assert 2 == len(seen)
+    assert served.follower.catalogue is seen[1]
 
 
 def test_assignments() -> None:

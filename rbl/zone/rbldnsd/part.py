@@ -4,7 +4,7 @@ All their IPv4 entries are one range table and all their IPv6 entries another; w
 the union over the datasets. Names and ordinary records stay as they are. Pure data: no clock, no socket.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import lru_cache
@@ -94,6 +94,10 @@ class Addresses:
         self.table: Table = steps.table(family, found, sum(leaf.builder.count() for leaf in leaves))
         self.members = lru_cache(maxsize=65536)(self._members)
 
+    def answers(self) -> Iterator[tuple[Member, ...]]:
+        """Yield what the answer of each number consists of, from 0, which is nothing, on."""
+        return map(self._members, range(len(self._combinations)))
+
     def _members(self, number: int) -> tuple[Member, ...]:
         """Return what the answer of *number* consists of."""
         pairs = zip(self._leaves, self._combinations[number], strict=True)
@@ -119,22 +123,22 @@ class Part:
         ipv6 = [leaf for leaf in leaves if isinstance(leaf.builder, Ip6trie | Ip6tset)]
         self.ipv4 = Addresses(IPV4, ipv4) if ipv4 else None
         self.ipv6 = Addresses(IPV6, ipv6) if ipv6 else None
-        self._names: list[tuple[Leaf, NameSet]] = []
-        self._records: list[Records] = []
+        self.names: list[tuple[Leaf, NameSet]] = []
+        self.records: list[Records] = []
         for leaf in leaves:
             if isinstance(leaf.builder, Dnset):
-                self._names.append((leaf, leaf.builder.names()))
+                self.names.append((leaf, leaf.builder.names()))
             elif isinstance(leaf.builder, Generic):
-                self._records.append(leaf.builder.records())
+                self.records.append(leaf.builder.records())
 
     def find(self, question: Question, rrsets: Rrsets) -> Found:
         """Add to *rrsets* what answers *question*, and return what else there is to say."""
         found = Found.NOTHING
         if self.ipv4 is not None or self.ipv6 is not None:
             found |= self._find_address(question, rrsets)
-        if self._names and question.labels:
+        if self.names and question.labels:
             found |= self._find_name(question, rrsets)
-        for records in self._records:
+        for records in self.records:
             owned = records.by_owner.get(question.key)
             if owned is None:
                 continue
@@ -148,9 +152,9 @@ class Part:
 
     def has_below(self, labels: Name, key: Key) -> bool:
         """Whether anything is listed below the name of *labels* (RFC 8020)."""
-        if any(names.has_below(key) for _, names in self._names):
+        if any(names.has_below(key) for _, names in self.names):
             return True
-        if any(key in records.below for records in self._records):
+        if any(key in records.below for records in self.records):
             return True
         if self.ipv4 is None and self.ipv6 is None:
             return False
@@ -197,7 +201,7 @@ class Part:
 
     def _find_name(self, question: Question, rrsets: Rrsets) -> Found:
         found = Found.NOTHING
-        for leaf, names in self._names:
+        for leaf, names in self.names:
             if question.nothing:
                 continue
             if question.everything:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rbl.zone import flatten
-from rbl.zone.answers import NOT_LISTED, Numbers
+from rbl.zone.answers import NOT_LISTED, Numbers, narrowed
 from rbl.zone.family import BLOCKS, IPV4, IPV6, Family, Points
 from rbl.zone.flatten import Counts
 from rbl.zone.ranges import Table, make_base, table_of
@@ -141,7 +141,7 @@ def table(family: Family, steps: Steps, entries: int) -> Table:
         flatten.no_rows(family),
         np.zeros(BLOCKS + 1, dtype=np.uint64),
         family.keys(ranges.start),
-        ranges.value,
+        narrowed(ranges.value),
         _offsets(family.blocks(ranges.start)),
     )
     return table_of(family, base, flatten.no_rows(family), Counts(entries, 0, 0))

@@ -19,6 +19,8 @@ def expand(text: bytes, variables: Mapping[bytes, bytes]) -> Template:
     Variables that are not set stay as they are written. What is filled in is not looked at again.
     """
     base = variables.get(BASE, b"")
+    if b"$" not in text and not base:  # a list may have a million such
+        return (text.removeprefix(b"="),)
     own: Template
     if text.startswith(b"="):
         text = text[1:]

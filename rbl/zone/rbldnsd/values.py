@@ -77,6 +77,10 @@ class Values:
             self._values.append(value)
         return known
 
+    def outcomes(self) -> range:
+        """Return every outcome that stands for a value or a set of them."""
+        return range(FIRST_VALUE, len(self._values))
+
     def joined(self, outcomes: set[int]) -> int:
         """Return the outcome of several entries at one place, all of one width: an exclusion wins."""
         if EXCLUDED in outcomes:
