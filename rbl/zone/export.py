@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from rbl.zone.answers import EXEMPTION, AnswerSet
+from rbl.zone.answers import AnswerSet
 from rbl.zone.index import Index
 from rbl.zone.listednames import Subject
 from rbl.zone.names import Name
@@ -21,6 +21,9 @@ from rbl.zone.zonefile import Kind, ZoneFile
 _FIELD = re.compile(r"\{(address|url)\}")
 _TEST: Name = (b"test",)  # RFC 5782 §5
 _INVALID: Name = (b"invalid",)  # RFC 5782 §5
+_ANY = b"*"  # a label that no listed name has
+
+Named = tuple[Subject, AnswerSet | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +42,41 @@ def addresses(index: Index) -> Iterator[Listed]:
         yield from _addresses(index, table)
 
 
-def names(index: Index) -> Iterator[tuple[Subject, AnswerSet | None]]:
-    """Yield every listed name and wildcard, TEST first; None: an exemption."""
+def names(index: Index) -> Iterator[Named]:
+    """Yield every listed name and wildcard, TEST first; None: it is excepted from a wildcard above it.
+
+    For readers to whom a name decides before any wildcard, and of those the nearest.
+    """
     if index.zone.kind is not Kind.NAMES:
         return
-    vocabulary = index.vocabulary
-    test = vocabulary.answers[vocabulary.test_name]
-    assert test is not None
-    yield Subject(_TEST, wildcard=False), test
+    yield Subject(_TEST, wildcard=False), index.find_name(_TEST)
     for rows, wildcard in ((index.names.exact, False), (index.names.wildcards, True)):
-        for labels, causes in rows.items():
-            if not wildcard and labels in {_TEST, _INVALID}:
-                continue
-            exempt = EXEMPTION in causes
-            answer = None if exempt else vocabulary.answers[vocabulary.joint_answer(causes)]
-            if exempt or answer is not None:
-                yield Subject(labels, wildcard), answer
+        for labels in rows:
+            if wildcard or labels not in {_TEST, _INVALID}:
+                yield from _named(index, Subject(labels, wildcard))
+
+
+def names_and_above(index: Index) -> Iterator[Named]:
+    """Yield what ``names`` does, and what the names that stand between are, with those below them.
+
+    For master files, where a wildcard says nothing of names that exist nor of those below them
+    (RFC 4592 §2.2.1, §3.3.1).
+    """
+    if index.zone.kind is not Kind.NAMES:
+        return
+    known = (_TEST, _INVALID, *index.names.exact, *index.names.wildcards)
+    for labels in dict.fromkeys(name[at:] for name in known for at in range(len(name) + 1)):
+        if labels:
+            yield from _named(index, Subject(labels, wildcard=False))
+        yield from _named(index, Subject(labels, wildcard=True))
+
+
+def _named(index: Index, subject: Subject) -> Iterator[Named]:
+    labels = subject.labels
+    answer = index.find_name((_ANY, *labels) if subject.wildcard else labels)
+    above = (index.names.wildcards.get(labels[at:], ()) for at in range(1, len(labels) + 1))
+    if answer is not None or any(map(index.vocabulary.joint_answer, above)):
+        yield subject, answer
 
 
 def pairs(answer: AnswerSet) -> list[tuple[IPv4Address, str]]:

@@ -94,10 +94,17 @@ def _ipv6(index: Index, ttl: int) -> Iterator[_Entry]:
 
 
 def _names(index: Index) -> _Lines:
-    for ttl in sorted({answer.ttl_seconds for answer in index.vocabulary.answers if answer is not None}):
-        listed = [(str(subject), answer) for subject, answer in export.names(index) if answer is not None]
-        of_ttl = [entry for entry in listed if entry[1].ttl_seconds == ttl]
-        yield from _dataset(index.zone, "dnset", ttl, of_ttl, whole=True)
+    found = list(export.names(index))
+    for ttl in sorted({answer.ttl_seconds for _, answer in found if answer is not None}):
+        listed = {name: answer for name, answer in found if answer and answer.ttl_seconds == ttl}
+        entries = ((str(name), answer) for name, answer in listed.items())
+        yield from _dataset(index.zone, "dnset", ttl, entries, whole=True)
+        # A dataset knows nothing of what others have below its wildcards.
+        wildcards = {name.labels for name in listed if name.wildcard}
+        for name, _ in found:
+            above = (name.labels[at:] for at in range(1, len(name.labels) + 1))
+            if name not in listed and not wildcards.isdisjoint(above):
+                yield f"!{name}"
 
 
 def _value(zone: ZoneFile, address: IPv4Address, template: str) -> str:

@@ -39,16 +39,36 @@ def test_pairs() -> None:
 
 
 def test_listed_names() -> None:
-    """TEST comes first, INVALID and TEST of the list's own are passed over, exemptions have no answer."""
-    names = compile_index(make_zone(Kind.NAMES), 7, [*NAMES, exemption("*.fine.example")])
+    """TEST comes first, INVALID and TEST of the list's own are passed over, exceptions have no answer."""
+    excepted = [exemption("fine.worse.example"), exemption("*.fine.example")]
+    names = compile_index(make_zone(Kind.NAMES), 7, [*NAMES, *excepted])
 
     assert [
         ("test", True),
         ("bad.example", True),
+        ("fine.worse.example", False),
         ("*.worse.example", True),
-        ("*.fine.example", False),
     ] == [(str(subject), answer is not None) for subject, answer in export.names(names)]
     assert [] == list(export.names(compile_index(make_zone(), 7, [])))
+
+
+def test_names_between() -> None:
+    """Names above others are there too where a wildcard stands for them, each with what is below it."""
+    found = [listing("a.b.worse.example"), listing("*.worse.example"), listing("bad.example")]
+    names = compile_index(make_zone(Kind.NAMES), 7, [*found, exemption("fine.worse.example")])
+
+    assert [
+        ("test", True),
+        ("a.b.worse.example", True),
+        ("*.a.b.worse.example", True),
+        ("b.worse.example", True),
+        ("*.b.worse.example", True),
+        ("*.worse.example", True),
+        ("bad.example", True),
+        ("fine.worse.example", False),
+        ("*.fine.worse.example", True),
+    ] == [(str(subject), answer is not None) for subject, answer in export.names_and_above(names)]
+    assert [] == list(export.names_and_above(compile_index(make_zone(), 7, [])))
 
 
 def test_listed_addresses() -> None:
