@@ -23,6 +23,7 @@ _TEST: Name = (b"test",)  # RFC 5782 §5
 _INVALID: Name = (b"invalid",)  # RFC 5782 §5
 _ANY = b"*"  # a label that no listed name has
 
+Pair = tuple[IPv4Address, str]
 Named = tuple[Subject, AnswerSet | None]
 
 
@@ -79,11 +80,25 @@ def _named(index: Index, subject: Subject) -> Iterator[Named]:
         yield subject, answer
 
 
-def pairs(answer: AnswerSet) -> list[tuple[IPv4Address, str]]:
-    """Return values and texts side by side, each at least once: some forms know only pairs."""
-    texts = answer.texts or ("",)
-    count = max(len(answer.values), len(texts))
-    return [(answer.values[at % len(answer.values)], texts[at % len(texts)]) for at in range(count)]
+def pairs(index: Index) -> dict[AnswerSet, list[Pair]]:
+    """Return values and texts of every answer side by side, for the forms that know only pairs.
+
+    A reason's values stand with its text, so that whoever takes a list in again finds the reasons.
+    """
+    vocabulary, reasons = index.vocabulary, index.zone.reasons
+    found = {}
+    # Test points are no combination of causes: they have one value, or one text.
+    for answer in vocabulary.answers:
+        if answer is not None:
+            found[answer] = [(value, text) for value in answer.values for text in answer.texts]
+    for causes in vocabulary.combinations:
+        answer = vocabulary.answers[vocabulary.answer(causes)]
+        assert answer is not None
+        named = [vocabulary.causes[cause] for cause in causes]
+        told = [(reasons[name], reasons[name].text if text is None else text) for name, text in named]
+        each = ((value, text) for reason, text in told for value in reason.addresses)
+        found[answer] = list(dict.fromkeys(each))
+    return found
 
 
 def pieces(zone: ZoneFile, template: str) -> list[str]:

@@ -24,7 +24,7 @@ options {
 controls { };
 """
 # A policy of BIND is for what it resolves; here it is for its own zones too.
-_POLICY = 'response-policy {{ {zones}; }} recursive-only no qname-wait-recurse no break-dnssec yes;'
+_POLICY = "response-policy {{ {zones}; }} recursive-only no qname-wait-recurse no break-dnssec yes;"
 
 
 class Rbldnsd(Server):
