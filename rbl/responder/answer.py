@@ -56,11 +56,9 @@ def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, no
     query = parse(packet)
     if query is None:
         return Reply(None, "", Outcome.DROPPED)
-    if isinstance(query, Declined):
-        if _decide(client, Outcome.DECLINED, rules, now) is Decision.DROP:
-            return Reply(None, "", Outcome.LIMITED)
-        return Reply(wire.pack_declined(query, rules.dns), "", Outcome.DECLINED)
     cookie = _check_cookie(query, client, rules, now)
+    if isinstance(query, Declined):
+        return _decline(query, client, cookie, rules, now)
     response = respond(query, client, cookie, catalogue, rules)
     if response is None:
         return Reply(None, "", Outcome.IGNORED)
@@ -73,6 +71,14 @@ def answer(packet: bytes, client: Client, catalogue: Catalogue, rules: Rules, no
     option = b"" if cookie is None else cookie.option
     packed = wire.pack(query, response, client.transport, rules.dns, option)
     return Reply(packed, response.zone, response.outcome, response.key, response.hit)
+
+
+def _decline(query: Declined, client: Client, cookie: Cookie | None, rules: Rules, now: int) -> Reply:
+    proved = cookie is not None and cookie.valid
+    if not proved and _decide(client, Outcome.DECLINED, rules, now) is Decision.DROP:
+        return Reply(None, "", Outcome.LIMITED)
+    option = b"" if cookie is None else cookie.option
+    return Reply(wire.pack_declined(query, rules.dns, option), "", Outcome.DECLINED)
 
 
 def respond(
@@ -285,7 +291,7 @@ def answer_nxdomain(query: Query, zone: ServedZone, served: ServedIndex) -> Resp
     return Response(Rcode.NXDOMAIN, Outcome.NXDOMAIN, zone.name, authoritative=True, authority=soa)
 
 
-def _check_cookie(query: Query, client: Client, rules: Rules, now: int) -> Cookie | None:
+def _check_cookie(query: Query | Declined, client: Client, rules: Rules, now: int) -> Cookie | None:
     """Return what the query's cookie is worth, None where it has none."""
     if query.edns is None or query.edns.cookie is None:
         return None

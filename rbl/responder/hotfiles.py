@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rbl.names import Name
 from rbl.responder import _hotpath, wire
 from rbl.responder.codes import Rclass
 from rbl.responder.counters import CountedElsewhere
@@ -21,7 +22,6 @@ from rbl.responder.filezones import FileCatalogue, ServedFileZone, Style, refuse
 from rbl.responder.hotpath import OUTCOMES, packed_options
 from rbl.responder.query import HEADER_OCTETS
 from rbl.responder.usage import KeyUsage
-from rbl.zone.names import Name
 from rbl.zone.ranges import Table
 from rbl.zone.rbldnsd.dataset import Leaf
 from rbl.zone.rbldnsd.filezone import FileZone

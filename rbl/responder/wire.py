@@ -155,11 +155,16 @@ def pack(query: Query, response: Response, transport: Transport, dns: Dns, cooki
     )
 
 
-def pack_declined(declined: Declined, dns: Dns) -> bytes:
-    """Return the packet that says *declined*, with the question and the OPT where they were read."""
+def pack_declined(declined: Declined, dns: Dns, cookie: bytes = b"") -> bytes:
+    """Return the packet that says *declined*, with the question and the OPT where they were read.
+
+    *cookie* is the value of the COOKIE option for that OPT, empty for none.
+    """
     opt = b""
     if declined.edns is not None:
         opt = _opt(dns.max_udp_octets, 0, declined.edns.dnssec_ok, ())
+    if cookie:
+        opt = _with_option(opt, Option.COOKIE, cookie)
     flags = QR | _copied(declined.flags) | declined.rcode
     counts = (1 if declined.question else 0, 0, 0, 1 if opt else 0)
     return _HEADER.pack(declined.id, flags, *counts) + declined.question + opt

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from rbl.names import INVALID, TEST, Name, OwnerName
-from rbl.zone.answers import EXEMPTION, AnswerSet
+from rbl.zone.answers import AnswerSet
 from rbl.zone.index import Index
 from rbl.zone.ranges import Table
 from rbl.zone.rbldnsd.nametext import key_of, text_of
@@ -18,6 +18,10 @@ from rbl.zone.runs import runs
 from rbl.zone.zonefile import Kind, ZoneFile
 
 _FIELD = re.compile(r"\{(address|url)\}")
+_ANY = b"*"  # a label that no listed name has
+
+Pair = tuple[IPv4Address, str]
+Named = tuple[OwnerName, AnswerSet | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +40,62 @@ def addresses(index: Index) -> Iterator[Listed]:
         yield from _addresses(index, table)
 
 
-def names(index: Index) -> Iterator[tuple[OwnerName, AnswerSet | None]]:
-    """Yield every listed name and wildcard, TEST first; None: an exemption."""
+def names(index: Index) -> Iterator[Named]:
+    """Yield every listed name and wildcard, TEST first; None: it is excepted from a wildcard above it.
+
+    For readers to whom a name decides before any wildcard, and of those the nearest.
+    """
     if index.zone.kind is not Kind.NAMES:
         return
-    vocabulary = index.vocabulary
-    test = vocabulary.answers[vocabulary.test_name]
-    assert test is not None
-    yield OwnerName(TEST, wildcard=False), test
+    yield OwnerName(TEST, wildcard=False), index.find_name(TEST)
     for rows, wildcard in ((index.names.exact, False), (index.names.wildcards, True)):
-        for labels, causes in rows.items():
-            if not wildcard and labels in {TEST, INVALID}:
-                continue
-            exempt = EXEMPTION in causes
-            answer = None if exempt else vocabulary.answers[vocabulary.joint_answer(causes)]
-            if exempt or answer is not None:
-                yield OwnerName(labels, wildcard), answer
+        for labels in rows:
+            if wildcard or labels not in {TEST, INVALID}:
+                yield from _named(index, OwnerName(labels, wildcard))
 
 
-def pairs(answer: AnswerSet) -> list[tuple[IPv4Address, str]]:
-    """Return values and texts side by side, each at least once: some forms know only pairs."""
-    texts = answer.texts or ("",)
-    count = max(len(answer.values), len(texts))
-    return [(answer.values[at % len(answer.values)], texts[at % len(texts)]) for at in range(count)]
+def names_and_above(index: Index) -> Iterator[Named]:
+    """Yield what ``names`` does, and what the names that stand between are, with those below them.
+
+    For master files, where a wildcard says nothing of names that exist nor of those below them
+    (RFC 4592 §2.2.1, §3.3.1).
+    """
+    if index.zone.kind is not Kind.NAMES:
+        return
+    known = (TEST, INVALID, *index.names.exact, *index.names.wildcards)
+    for labels in dict.fromkeys(name[at:] for name in known for at in range(len(name) + 1)):
+        if labels:
+            yield from _named(index, OwnerName(labels, wildcard=False))
+        yield from _named(index, OwnerName(labels, wildcard=True))
+
+
+def _named(index: Index, subject: OwnerName) -> Iterator[Named]:
+    labels = subject.labels
+    answer = index.find_name((_ANY, *labels) if subject.wildcard else labels)
+    above = (index.names.wildcards.get(labels[at:], ()) for at in range(1, len(labels) + 1))
+    if answer is not None or any(map(index.vocabulary.joint_answer, above)):
+        yield subject, answer
+
+
+def pairs(index: Index) -> dict[AnswerSet, list[Pair]]:
+    """Return values and texts of every answer side by side, for the forms that know only pairs.
+
+    A reason's values stand with its text, so that whoever takes a list in again finds the reasons.
+    """
+    vocabulary, reasons = index.vocabulary, index.zone.reasons
+    found = {}
+    # Test points are no combination of causes: they have one value, or one text.
+    for answer in vocabulary.answers:
+        if answer is not None:
+            found[answer] = [(value, text) for value in answer.values for text in answer.texts]
+    for causes in vocabulary.combinations:
+        answer = vocabulary.answers[vocabulary.answer(causes)]
+        assert answer is not None
+        named = [vocabulary.causes[cause] for cause in causes]
+        told = [(reasons[name], reasons[name].text if text is None else text) for name, text in named]
+        each = ((value, text) for reason, text in told for value in reason.addresses)
+        found[answer] = list(dict.fromkeys(each))
+    return found
 
 
 def pieces(zone: ZoneFile, template: str) -> list[str]:

@@ -17,6 +17,9 @@ from rbl.zone.zonefile import ZoneFile
 
 _OCTET, _NIBBLE = 8, 4
 _STRING_OCTETS = 255  # RFC 1035 §3.3: a character-string
+# What has no A and no TXT, and is no name that a wildcard stands for: a record of a type for private
+# use (RFC 6895 §3.1), empty (RFC 3597 §5).
+_EXCEPTED = r"TYPE65280 \# 0"
 _MAPPED = 0xFFFF << 32  # RFC 4291 §2.5.5.2
 
 
@@ -40,9 +43,11 @@ def lines(index: Index) -> Iterator[str]:
         if answer is not None:
             mapped = _MAPPED | point
             yield from _records(zone, _name(mapped, 128, 128), str(IPv4Address(point)), answer)
-    for subject, answer in export.names(index):
+    for named, answer in export.names_and_above(index):
         if answer is not None:
-            yield from _records(zone, str(subject), export.dotted(subject.labels), answer)
+            yield from _records(zone, str(named), export.dotted(named.labels), answer)
+        elif not named.wildcard:
+            yield f"{named} {zone.ttl_seconds} IN {_EXCEPTED}"
 
 
 def apex(zone: ZoneFile, serial: int) -> Iterator[str]:

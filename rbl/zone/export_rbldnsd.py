@@ -4,18 +4,19 @@ Addresses are an ip4set and ip6tries in which nothing overlaps, names a dnset. r
 octets, has no AAAA at the apex, and fills a wildcard's text with the wildcard's own name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from rbl.zone import export
 from rbl.zone.answers import AnswerSet
-from rbl.zone.export import Listed
+from rbl.zone.export import Listed, Pair
 from rbl.zone.index import Index
 from rbl.zone.runs import networks
 from rbl.zone.zonefile import Kind, ZoneFile
 
 _Lines = Iterator[str]
 _Entry = tuple[str, AnswerSet]
+_Told = tuple[str, Pair]
 
 
 def lines(index: Index) -> _Lines:
@@ -27,16 +28,16 @@ def lines(index: Index) -> _Lines:
     if zone.kind is Kind.NAMES:
         yield from _names(index)
         return
-    found = [answer for answer in index.vocabulary.answers if answer is not None]
-    for ttl in sorted({answer.ttl_seconds for answer in found}):
+    pairs = export.pairs(index)
+    for ttl in sorted({answer.ttl_seconds for answer in pairs}):
         of_ttl = (
             each for each in export.addresses(index) if each.answer.ttl_seconds == ttl and each.bits == 32
         )
-        yield from _dataset(zone, "ip4set", ttl, _ipv4(of_ttl), whole=True)
+        yield from _dataset(zone, "ip4set", ttl, _told(_ipv4(of_ttl), pairs))
         # An ip6trie has one value at a place: the second one stands in a second one, and so on.
-        most = max(len(export.pairs(answer)) for answer in found if answer.ttl_seconds == ttl)
+        most = max(len(found) for answer, found in pairs.items() if answer.ttl_seconds == ttl)
         for rank in range(most):
-            yield from _dataset(zone, "ip6trie", ttl, _ipv6(index, ttl), rank=rank)
+            yield from _dataset(zone, "ip6trie", ttl, _told(_ipv6(index, ttl), pairs, rank))
 
 
 def _head(zone: ZoneFile, serial: int) -> _Lines:
@@ -63,19 +64,26 @@ def _apex(zone: ZoneFile) -> _Lines:
         yield from (f"@ {own.ttl_seconds or 1} {record}" for record in records)
 
 
-def _dataset(
-    zone: ZoneFile, kind: str, ttl: int, entries: Iterable[_Entry], *, rank: int = 0, whole: bool = False
-) -> _Lines:
-    """Yield a dataset of the value of *rank* of each of *entries*, or of all their values."""
+def _dataset(zone: ZoneFile, kind: str, ttl: int, told: Iterable[_Told]) -> _Lines:
+    """Yield a dataset in which each subject of *told* has the value and the text beside it."""
     default = None
+    for subject, pair in told:
+        value = _value(zone, *pair)
+        if default is None:
+            yield f"$DATASET {kind}:{zone.apex_text[:20]} @"
+            yield f"$TTL {ttl or 1}"
+            yield (default := value)
+        yield subject if value == default else f"{subject} {value}"
+
+
+def _told(
+    entries: Iterable[_Entry], pairs: Mapping[AnswerSet, Sequence[Pair]], rank: int | None = None
+) -> Iterator[_Told]:
+    """Yield *entries* with the pair of *rank* of each, or with all its pairs."""
     for subject, answer in entries:
-        found = [_value(zone, *pair) for pair in export.pairs(answer)]
-        for value in found if whole else found[rank : rank + 1]:
-            if default is None:
-                yield f"$DATASET {kind}:{zone.apex_text[:20]} @"
-                yield f"$TTL {ttl or 1}"
-                yield (default := value)
-            yield subject if value == default else f"{subject} {value}"
+        found = pairs[answer]
+        for pair in found if rank is None else found[rank : rank + 1]:
+            yield subject, pair
 
 
 def _ipv4(listed: Iterable[Listed]) -> Iterator[_Entry]:
@@ -94,10 +102,17 @@ def _ipv6(index: Index, ttl: int) -> Iterator[_Entry]:
 
 
 def _names(index: Index) -> _Lines:
-    for ttl in sorted({answer.ttl_seconds for answer in index.vocabulary.answers if answer is not None}):
-        listed = [(str(subject), answer) for subject, answer in export.names(index) if answer is not None]
-        of_ttl = [entry for entry in listed if entry[1].ttl_seconds == ttl]
-        yield from _dataset(index.zone, "dnset", ttl, of_ttl, whole=True)
+    found, pairs = list(export.names(index)), export.pairs(index)
+    for ttl in sorted({answer.ttl_seconds for _, answer in found if answer is not None}):
+        listed = {name: answer for name, answer in found if answer and answer.ttl_seconds == ttl}
+        entries = ((str(name), answer) for name, answer in listed.items())
+        yield from _dataset(index.zone, "dnset", ttl, _told(entries, pairs))
+        # A dataset knows nothing of what others have below its wildcards.
+        wildcards = {name.labels for name in listed if name.wildcard}
+        for name, _ in found:
+            above = (name.labels[at:] for at in range(1, len(name.labels) + 1))
+            if name not in listed and not wildcards.isdisjoint(above):
+                yield f"!{name}"
 
 
 def _value(zone: ZoneFile, address: IPv4Address, template: str) -> str:

@@ -28,7 +28,7 @@ def lines(index: Index) -> Iterator[str]:
                 continue
             reverse = _ipv4(first) if listed.bits == 32 else _ipv6(first)
             yield f"{length}.{reverse}.rpz-ip {_POLICY}"
-    for subject, answer in export.names(index):
+    for subject, answer in export.names_and_above(index):
         yield f"{subject} {'CNAME rpz-passthru.' if answer is None else _POLICY}"
 
 

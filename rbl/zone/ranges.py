@@ -171,7 +171,8 @@ class Table:
         rows = flatten.join(self.family, [self.wide, self.rows_of(blocks)])
         asked = self.family.from_numbers([first])
         inside = (rows.length >= length) & (self.family.mask(rows.first, length) == asked)
-        for shorter in np.unique(rows.length[rows.length < length]).tolist():
+        # No np.unique: it imports numpy.ma, and DNS answers only after this at a start.
+        for shorter in set(rows.length[rows.length < length].tolist()):
             inside |= (rows.length == shorter) & (rows.first == self.family.mask(asked, shorter))
         return rows.where(inside)
 

@@ -1,6 +1,8 @@
 """What the parts are built from, and how they are joined. They run in test_serve and in the stories."""
 
 import asyncio
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,3 +86,13 @@ def test_dns_says_ready_with_its_first_index(building: Building) -> None:
 
     assert asyncio.run(tell())
     assert parts.is_on_disk(built)
+
+
+def test_dns_waits_for_nothing_that_it_does_not_need() -> None:
+    """What the other parts are made of is not imported before DNS answers from the index on disk."""
+    late = {"aiosmtpd", "alembic", "dns", "email.mime", "fastapi", "httpx2", "jinja2"}
+    late |= {"psycopg", "sqlalchemy", "sqlite3", "starlette", "uvicorn"}
+    program = "import sys, rbl.cli, rbl.cli.parts; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert set() == late & set(imported.stdout.split())

@@ -51,6 +51,15 @@ def dig(host: Host, server: str, *arguments: str) -> Said:
     return _dig_said(_run(host, ["dig", f"@{server}", *_SHOWN, "+tries=1", "+timeout=20", *arguments]))
 
 
+def dig_each(host: Host, server: str, questions: Sequence[tuple[str, str]], *arguments: str) -> list[Said]:
+    """Return the answers, in order, to *questions* (name and type), which one dig asks one by one."""
+    asked = [word for question in questions for word in question]
+    # What stands before the first name holds for all.
+    once = (f"@{server}", *_SHOWN, "+tries=1", "+timeout=20", *arguments)
+    text = _run(host, ["dig", *once, *asked])
+    return [_dig_said(part) for part in re.split(r"(?m)^(?=;; Got answer:)", text) if "status:" in part]
+
+
 def mdig(host: Host, server: str, questions: Sequence[str]) -> list[Said]:
     """Return the answers, as they came, to *questions* all sent at once over one TCP connection."""
     text = _run(host, ["mdig", f"@{server}", "+tcp", "+noall", "+comments", "+answer", *questions])

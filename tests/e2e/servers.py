@@ -149,6 +149,10 @@ class Server:
         self._process.wait()
         self._process = None
 
+    def is_up(self) -> bool:
+        """Whether it answers on its port."""
+        return answers(self.host, self.port)
+
     def log(self) -> str:
         """Return all it has said so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
@@ -178,7 +182,7 @@ class Server:
     def _ready(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, f"{self.package} ended by itself:\n{self.log()}"
-        return answers(self.host, self.port)
+        return self.is_up()
 
     def _command(self) -> list[str]:
         system = [str(self.config.parent), str(self.host.etc), str(PACKAGES / self.package), self.folders]

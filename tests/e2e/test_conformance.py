@@ -194,6 +194,12 @@ COMPLIANCE = [
     ("every flag, an unknown opcode", f"{ALL_FLAGS} +opcode=15 +header-only", "", "NOTIMP RESERVED15 qr; "),
     ("every flag", ALL_FLAGS, "SOA", "NOERROR qr aa rd cd SOA; "),
     ("an unknown opcode with EDNS", f"{EDNS} +opcode=15", "SOA", "NOTIMP RESERVED15 qr; EDNS 0 1232"),
+    (
+        "an unknown opcode with a cookie",
+        "+noad +norec +cookie +opcode=15",
+        "SOA",
+        "NOTIMP RESERVED15 qr; EDNS 0 1232; COOKIE",
+    ),
     ("NOTIFY", f"{PLAIN} +opcode=notify", "SOA", "NOTIMP NOTIFY qr; "),
     ("UPDATE", f"{PLAIN} +opcode=update", "SOA", "NOTIMP UPDATE qr; "),
     ("STATUS", f"{PLAIN} +opcode=status", "SOA", "NOTIMP STATUS qr; "),

@@ -23,7 +23,7 @@ server:
   verbosity: 1
   log-queries: yes
   log-replies: yes
-  module-config: "iterator"
+  module-config: "{modules}"
   qname-minimisation: yes
   qname-minimisation-strict: yes
   cache-min-ttl: 0
@@ -34,7 +34,10 @@ server:
 
 
 class Unbound(Server):
-    """A resolver that knows *names* (lines of a zone file) and where *zones* (apex → address) are."""
+    """A resolver that knows *names* (lines of a zone file) and where *zones* (apex → address) are.
+
+    *policies* are response policy zones: the zone's name → the text of its master file.
+    """
 
     package = "unbound"
     argv = ("unbound", "-d", "-c", "/run/config/unbound.conf")
@@ -43,18 +46,29 @@ class Unbound(Server):
 
     folders = ""
 
-    def __init__(self, host: Host, names: Sequence[str], zones: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        names: Sequence[str],
+        zones: Mapping[str, str],
+        policies: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(host)
+        self._policies = policies or {}
         self._names = names
         self._zones = zones
 
     def configure(self) -> None:
-        """Write unbound.conf."""
-        lines = [_SETTINGS.format(address=self.host.address)]
+        """Write unbound.conf and the policies."""
+        modules = "respip iterator" if self._policies else "iterator"
+        lines = [_SETTINGS.format(address=self.host.address, modules=modules)]
         lines += [f'  local-zone: "{apex}." transparent\n' for apex in self._zones]
         lines += [f"  local-data: '{name}'\n" for name in self._names]
         lines += [
             f'stub-zone:\n  name: "{apex}."\n  stub-addr: {address}\n'
             for apex, address in self._zones.items()
         ]
+        for apex, text in self._policies.items():
+            (self.config / apex).write_text(text, encoding="utf-8")
+            lines.append(f'rpz:\n  name: "{apex}."\n  zonefile: "/run/config/{apex}"\n')
         (self.config / "unbound.conf").write_text("".join(lines))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rbl.config import Dns, RateLimit
 from rbl.responder.answer import answer
 from rbl.responder.client import Client
-from rbl.responder.codes import Outcome, Transport
+from rbl.responder.codes import Option, Outcome, Transport
 from rbl.responder.rules import rules_of
 from tests.responder.lists import ANYBODY, NOW, make_catalogue
 from tests.responder.presentation import Golden, make_query, read_golden, show
@@ -125,6 +125,38 @@ def test_notimp_has_an_opt_where_the_packet_has_one(transport: Transport) -> Non
     packet[2] |= 15 << 3
 
     assert ("NOTIMP qr", "opt version=0 udp=1232 do") == show(ask(bytes(packet), transport))
+
+
+@pytest.mark.parametrize(
+    ("why", "opcode", "additionals", "rest", "rcode"),
+    [
+        ("an opcode that is not known", 15, 1, b"", "NOTIMP"),
+        ("an octet left over behind the OPT", 0, 1, b"\0", "FORMERR"),
+        ("a record that is cut short behind it", 0, 2, b"\0\0\x01", "FORMERR"),
+    ],
+)
+def test_declined_queries_get_a_cookie(
+    why: str, opcode: int, additionals: int, rest: bytes, rcode: str
+) -> None:
+    """What is declined has a cookie too where the query's could be read, and a valid one is not limited."""
+    strict = rules_of(Dns(rate_limit=RateLimit(responses_per_second=1)))
+
+    def told(cookie: bytes) -> bytes:
+        option = struct.pack("!HH", Option.COOKIE, len(cookie)) + cookie
+        opt = struct.pack("!BHHIH", 0, 41, 1232, 0, len(option)) + option
+        question = b"\x02bl\x04test\0\0\x06\0\x01"
+        packet = struct.pack("!6H", 1, opcode << 11, 1, 0, 0, additionals) + question + opt + rest
+        reply = answer(packet, ANYBODY, CATALOGUE, strict, NOW).packet
+        assert reply is not None, why
+        message = dns.message.from_wire(reply)
+        assert rcode == dns.rcode.to_text(message.rcode())
+        (found,) = message.options
+        return bytes(found.to_wire())
+
+    given = told(b"12345678")
+
+    assert (b"12345678", 24) == (given[:8], len(given))
+    assert [given] * 50 == [told(given) for _ in range(50)]
 
 
 def test_chaos_is_refused_where_nothing_is_configured() -> None:

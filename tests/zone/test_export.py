@@ -5,9 +5,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from rbl.zone import export
-from rbl.zone.answers import AnswerSet
 from rbl.zone.index import compile_index
-from rbl.zone.zonefile import Kind
+from rbl.zone.zonefile import Kind, Reason
 from tests.zone.conftest import make_zone
 from tests.zone.lists import exemption, listing
 from tests.zone.written import NAMES
@@ -28,27 +27,54 @@ def test_pieces_of_a_text(why: str, template: str, expected: list[str]) -> None:
 
 
 def test_pairs() -> None:
-    """Every value and every text is in some pair, also where there are more of one than of the other."""
-    two, three = IPv4Address("127.0.0.2"), IPv4Address("127.0.0.3")
-
-    assert [(two, "a"), (three, "b"), (two, "c")] == export.pairs(
-        AnswerSet((two, three), ("a", "b", "c"), 1)
+    """The values of a reason stand with its text, those of a test point with the text of each reason."""
+    two, three, four = (IPv4Address(f"127.0.0.{last}") for last in (2, 3, 4))
+    reasons = (
+        Reason("first", (two, three), "a", 300, "First"),
+        Reason("second", (three, four), "b", 300, "Second"),
     )
-    assert [(two, "a"), (three, "a")] == export.pairs(AnswerSet((two, three), ("a",), 1))
-    assert [(two, "")] == export.pairs(AnswerSet((two,), (), 1))
+    both = [listing("5.0.0.1/32", "first"), listing("5.0.0.1/32", "second", "own")]
+    index = compile_index(make_zone(reasons=reasons), 7, both)
+    found = export.pairs(index)
+    of_both, of_three = (index.find_address(IPv4Address(one)) for one in ("5.0.0.1", "127.0.0.3"))
+    assert of_both is not None
+    assert of_three is not None
+
+    assert [(two, "a"), (three, "a"), (three, "own"), (four, "own")] == found[of_both]
+    assert [(three, "a"), (three, "b")] == found[of_three]
 
 
 def test_listed_names() -> None:
-    """TEST comes first, INVALID and TEST of the list's own are passed over, exemptions have no answer."""
-    names = compile_index(make_zone(Kind.NAMES), 7, [*NAMES, exemption("*.fine.example")])
+    """TEST comes first, INVALID and TEST of the list's own are passed over, exceptions have no answer."""
+    excepted = [exemption("fine.worse.example"), exemption("*.fine.example")]
+    names = compile_index(make_zone(Kind.NAMES), 7, [*NAMES, *excepted])
 
     assert [
         ("test", True),
         ("bad.example", True),
+        ("fine.worse.example", False),
         ("*.worse.example", True),
-        ("*.fine.example", False),
     ] == [(str(subject), answer is not None) for subject, answer in export.names(names)]
     assert [] == list(export.names(compile_index(make_zone(), 7, [])))
+
+
+def test_names_between() -> None:
+    """Names above others are there too where a wildcard stands for them, each with what is below it."""
+    found = [listing("a.b.worse.example"), listing("*.worse.example"), listing("bad.example")]
+    names = compile_index(make_zone(Kind.NAMES), 7, [*found, exemption("fine.worse.example")])
+
+    assert [
+        ("test", True),
+        ("a.b.worse.example", True),
+        ("*.a.b.worse.example", True),
+        ("b.worse.example", True),
+        ("*.b.worse.example", True),
+        ("*.worse.example", True),
+        ("bad.example", True),
+        ("fine.worse.example", False),
+        ("*.fine.worse.example", True),
+    ] == [(str(subject), answer is not None) for subject, answer in export.names_and_above(names)]
+    assert [] == list(export.names_and_above(compile_index(make_zone(), 7, [])))
 
 
 def test_listed_addresses() -> None:

@@ -16,7 +16,18 @@ from rbl.zone.index import compile_index
 from rbl.zone.zonefile import Kind
 from tests.zone.conftest import make_zone
 from tests.zone.lists import listing
-from tests.zone.written import ASKED, LISTED, NAMES, PAGE, REASONS, of_index, zone_with_apex
+from tests.zone.written import (
+    ASKED,
+    ASKED_NAMES,
+    LISTED,
+    LISTED_NAMES,
+    NAMES,
+    PAGE,
+    REASONS,
+    of_index,
+    values_of_name,
+    zone_with_apex,
+)
 
 
 @settings(deadline=None, max_examples=60)
@@ -82,3 +93,15 @@ def test_names() -> None:
         "*.worse.example 300 IN A 127.0.0.2",
         '*.worse.example 300 IN TXT "$ of worse.example"',
     ] == lines[5:]
+
+
+@settings(deadline=None, max_examples=40)
+@given(listed=st.lists(LISTED_NAMES, max_size=6))
+def test_names_answer_alike(listed: list[Listed]) -> None:
+    """Looked up as RFC 4592 says, whatever lies below wildcards has the values of the index."""
+    index = compile_index(make_zone(Kind.NAMES, reasons=REASONS), 7, listed)
+    master = read_master("\n".join(export_bind.lines(index)) + "\n")
+
+    assert {labels: values_of_name(index, labels) for labels in ASKED_NAMES} == {
+        labels: look_up(master, labels, "A") for labels in ASKED_NAMES
+    }

@@ -23,7 +23,19 @@ from rbl.zone.rbldnsd.part import Question, Rrsets
 from rbl.zone.rbldnsd.reading import Options
 from rbl.zone.zonefile import Kind, ZoneFile
 from tests.zone.conftest import make_zone
-from tests.zone.written import ASKED, LISTED, NAMES, PAGE, REASONS, Answer, of_index, zone_with_apex
+from tests.zone.written import (
+    ASKED,
+    ASKED_NAMES,
+    LISTED,
+    LISTED_NAMES,
+    NAMES,
+    PAGE,
+    REASONS,
+    Answer,
+    of_index,
+    values_of_name,
+    zone_with_apex,
+)
 
 
 class FromFile:
@@ -94,3 +106,17 @@ def test_names() -> None:
         "bad.example",
         "*.worse.example :127.0.0.2:$$ of $",
     ] == lines[3:]
+
+
+@settings(deadline=None, max_examples=40)
+@given(listed=st.lists(LISTED_NAMES, max_size=6))
+def test_names_answer_alike(tmp_path_factory: pytest.TempPathFactory, listed: list[Listed]) -> None:
+    """Whatever lies below wildcards, of whatever TTL, the file has the values of the index."""
+    zone = make_zone(Kind.NAMES, reasons=REASONS)
+    index = compile_index(zone, 7, [one for one in listed if one.subject != "*"])
+    file = FromFile(tmp_path_factory.mktemp("export"), export_rbldnsd.lines(index), zone)
+
+    assert () == file.dataset.faults
+    assert {labels: values_of_name(index, labels) for labels in ASKED_NAMES} == {
+        labels: file.answer(labels)[0] for labels in ASKED_NAMES
+    }

@@ -39,3 +39,20 @@ def test_names() -> None:
     lines = list(export_rpz.lines(compile_index(make_zone(Kind.NAMES), 7, NAMES)))
 
     assert ["test CNAME .", "bad.example CNAME .", "*.worse.example CNAME ."] == lines[4:]
+
+
+def test_exceptions_from_wildcards() -> None:
+    """What is excepted from a wildcard passes, and names between are named with what is below them."""
+    listed = [listing("*.worse.example"), listing("a.b.worse.example"), exemption("fine.worse.example")]
+    lines = list(export_rpz.lines(compile_index(make_zone(Kind.NAMES), 7, listed)))
+
+    assert [
+        "test CNAME .",
+        "a.b.worse.example CNAME .",
+        "*.a.b.worse.example CNAME .",
+        "b.worse.example CNAME .",
+        "*.b.worse.example CNAME .",
+        "*.worse.example CNAME .",
+        "fine.worse.example CNAME rpz-passthru.",
+        "*.fine.worse.example CNAME .",
+    ] == lines[4:]

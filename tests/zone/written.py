@@ -1,9 +1,11 @@
 """Made-up lists, and what is answered from them, to hold what was written out against."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import product
 
 from hypothesis import strategies as st
 
+from rbl.names import Name
 from rbl.terms import Address
 from rbl.zone.index import Index
 from rbl.zone.zonefile import ApexRecords, Reason, ZoneFile
@@ -84,3 +86,19 @@ NAMES = [
     listing("gone.example", "no-such-reason"),
 ]
 PAGE = "http://127.0.0.1:8080/a"
+
+_NAME = st.lists(st.sampled_from(["a", "b", "test"]), min_size=1, max_size=3).map(".".join)
+_NAMED = st.one_of(_NAME, _NAME.map("*.{}".format), st.just("*"))
+LISTED_NAMES = st.one_of(
+    st.builds(listing, _NAMED, st.sampled_from(["open-relay", "multihop"]), st.sampled_from([None, "own"])),
+    st.builds(exemption, _NAMED),
+)
+ASKED_NAMES = [
+    labels for count in (1, 2, 3, 4) for labels in product((b"a", b"b", b"test", b"invalid"), repeat=count)
+]
+
+
+def values_of_name(index: Index, labels: Name) -> list[str]:
+    """Return the values that the index answers at the name of *labels*."""
+    found = index.find_name(labels)
+    return [] if found is None else sorted(map(str, found.values))

@@ -87,7 +87,7 @@ class ListGate:
         if self._zone.kind is not Kind.NAMES:
             refuse("this is a list of addresses")
         if value is None:
-            refuse("an exclusion of a name: a list of names has none")
+            return
         try:
             parse_name(text_of(key).decode("ascii"))  # a star is none of its labels, which an escape may be
         except BadInput:
@@ -177,7 +177,10 @@ class Listings:
         for keys, find, before in ((exact, NameSet.find, ""), (wildcards, NameSet.nearest_wildcard, "*.")):
             for key in keys:
                 subject = before + text_of(key).decode("ascii")
-                for reason, text in self._pairs(self._named(key, find)):
+                members = list(self._named(key, find))
+                if not members:
+                    self.lost.append(f"!{subject}: an exclusion of a name: a list of names has none")
+                for reason, text in self._pairs(members):
                     yield subject, reason, text
 
     def _named(self, key: Key, find: _Find) -> Iterator[Member]:

@@ -94,7 +94,6 @@ def test_refused_lines(tmp_path: Path, why: str, kind: Kind, line: str, reason: 
 
 
 _NAMES_REFUSED = [
-    ("an exclusion", Kind.DNSET, "!example.com", "an exclusion of a name: a list of names has none"),
     ("odd octets", Kind.DNSET, "a\\032b.com", "a name has letters, digits, hyphens and underscores only"),
     (
         "a star that is a label",
@@ -208,6 +207,22 @@ def test_names(tmp_path: Path) -> None:
         ("*.below.com", "open-relay", "about below.com"),
         ("*.both.com", "open-relay", None),
     ] == rows(tmp_path, Kind.DNSET, text, zone)
+
+
+def test_exclusions_of_names(tmp_path: Path) -> None:
+    """An exclusion hides what its dataset has above, and is told where nothing else lists the name."""
+    text = (
+        "$DATASET dnset @\n*.example.com :2:\n!a.example.com\n!b.example.com\n"
+        "$DATASET dnset @\na.example.com :3:\n"
+    )
+    zone = make_zone(ListKind.NAMES, REASONS)
+    listings = Listings(zone, [read(tmp_path, zone, Kind.COMBINED, text)])
+
+    assert [
+        ("a.example.com", "multihop", None),
+        ("*.example.com", "open-relay", None),
+    ] == list(listings.rows())
+    assert ["!b.example.com: an exclusion of a name: a list of names has none"] == listings.lost
 
 
 def test_one_reason_for_all(tmp_path: Path) -> None:
