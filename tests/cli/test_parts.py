@@ -92,7 +92,8 @@ def test_dns_waits_for_nothing_that_it_does_not_need() -> None:
     """What the other parts are made of is not imported before DNS answers from the index on disk."""
     late = {"aiosmtpd", "alembic", "dns", "email.mime", "fastapi", "httpx2", "jinja2"}
     late |= {"psycopg", "sqlalchemy", "sqlite3", "starlette", "uvicorn"}
-    program = "import sys, rbl.cli, rbl.cli.parts; print(*sys.modules)"
+    # What was there before is the measuring of coverage.
+    program = "import sys; there = {*sys.modules}; import rbl.cli.parts; print(*{*sys.modules} - there)"
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert set() == late & set(imported.stdout.split())
