@@ -34,7 +34,7 @@ import bench_servers
 from bench_changes import Compiled
 from bench_kinds import Rbl
 from bench_report import Promises, Row, Sized
-from bench_rounds import Asked, Load
+from bench_rounds import Load, Seen
 from bench_servers import Kind, Running
 
 from rbl.responder import compiled
@@ -101,11 +101,11 @@ class _Bench:
         for kinds in self._groups():
             with ExitStack() as running:
                 servers = [running.enter_context(self._started(kind)) for kind in kinds]
-                ours, theirs = bench_rounds.take_turns(self._load(), servers)
-                base = ours[kinds.index(_OURS)]
-                for server, seen, dnsperf in zip(servers, ours, theirs, strict=True):
+                everything = bench_rounds.take_turns(self._load(), servers)
+                base = everything[kinds.index(_OURS)]
+                for server, seen in zip(servers, everything, strict=True):
                     if all(server.kind.name != row.name for row in rows):
-                        rows.append(self._row(server, seen, dnsperf, base))
+                        rows.append(self._row(server, seen, base))
                 if _REFERENCE in kinds:
                     self._measure_promises(promises, servers[kinds.index(_OURS)])
             yield self._sized(rows, promises)
@@ -127,6 +127,7 @@ class _Bench:
         bench_list.write_master(self._drawn, folder / "nsd.zone")
         shutil.copy(folder / "nsd.zone", folder / "knot.zone")
         bench_list.write_packets(self._queries, folder / "packets")
+        bench_list.write_packets(bench_list.make_plain_queries(self._drawn), folder / "plain")
         bench_list.write_names(self._queries, folder / "names")
         compiler = os.environ.get("CC") or (sysconfig.get_config_var("CC") or "cc").split()[0]
         subprocess.run([compiler, "-O2", "-o", str(folder / "tool"), str(_SOURCE)], check=True)  # noqa: S603
@@ -166,13 +167,14 @@ class _Bench:
         return Load(
             folder / "tool",
             folder / "packets",
+            folder / "plain",
             folder / "names",
             self._cores[-1],
             self._seconds,
             self._rounds,
         )
 
-    def _row(self, server: Running, seen: Asked, dnsperf: Asked, base: Asked) -> Row:
+    def _row(self, server: Running, seen: Seen, base: Seen) -> Row:
         """Return one line of the table, with the time from change to answer measured for it."""
         wrong = bench_rounds.count_wrong(server, self._queries) if server.kind.answers else 0
         change = None
@@ -180,17 +182,21 @@ class _Bench:
             commit = bench_changes.commit_to(self._store)
             tell = commit if isinstance(server.kind, Rbl) else server.kind.change
             change = bench_changes.measure_changes(server, [next(self._fresh) for _ in range(20)], tell)
+        dnsperf, comparable = seen.dnsperf, not server.kind.all_cores
         return Row(
             name=server.kind.name,
-            rate=statistics.median(seen.rates),
-            cost_us=statistics.median(seen.costs) * 1e6,
-            ratio=None if server.kind.all_cores else bench_rounds.ratio(seen, base),
+            rate=statistics.median(seen.mixed.rates),
+            cost_us=statistics.median(seen.mixed.costs) * 1e6,
+            ratio=bench_rounds.ratio(seen.mixed, base.mixed) if comparable else None,
+            plain_cost_us=statistics.median(seen.plain.costs) * 1e6,
+            plain_ratio=bench_rounds.ratio(seen.plain, base.plain) if comparable else None,
             dnsperf_rate=statistics.median(dnsperf.rates) if dnsperf.rates else None,
             dnsperf_cost_us=statistics.median(dnsperf.costs) * 1e6 if dnsperf.costs else None,
+            dnsperf_ratio=bench_rounds.ratio(dnsperf, base.dnsperf) if comparable else None,
             memory_octets=server.memory_octets if server.kind.answers else None,
             load_seconds=server.load_seconds if server.kind.answers else None,
             change_seconds=change,
-            lost=seen.lost,
+            lost=seen.mixed.lost + seen.plain.lost,
             wrong=wrong,
         )
 

@@ -168,7 +168,7 @@ def swap_under_load(
     before = _generations(running)
     pause = 60 / _GENERATIONS_A_MINUTE
     with ThreadPoolExecutor(1) as beside:
-        asking = beside.submit(ask, load, running, seconds, _LOSS_PATIENCE_MS)
+        asking = beside.submit(ask, load, load.packets, running, seconds, _LOSS_PATIENCE_MS)
         following = time.perf_counter()
         while not asking.done():
             list_in(store, next(addresses))

@@ -4,7 +4,7 @@
 Random with a fixed seed, so that two runs compare. Of the entries 95 % are IPv4 addresses and the rest
 IPv6 /64 networks. Of the queries 30 % ask for something listed, 10 % for TXT, 20 % for IPv6 names; half
 have OPT, of those 30 % a client cookie; the names of 20 % are in mixed case. What is not listed is as
-random as what is.
+random as what is. Beside them there are queries of the kind that rbldnsd was made for.
 """
 
 import random
@@ -83,9 +83,21 @@ def make_queries(drawn: Drawn) -> list[Query]:
     return [_make_query(drawn, chance, number) for number in range(_QUERIES)]
 
 
+def make_plain_queries(drawn: Drawn) -> list[Query]:
+    """Return queries of rbldnsd's own kind: the A record of an IPv4 address, without OPT, in lower case."""
+    chance = random.Random(_SEED + 2)  # noqa: S311  # the same load each time
+    found = []
+    for number in range(_QUERIES):
+        listed = chance.random() < _HITS
+        value = int(chance.choice(drawn.ipv4)) if listed else _unlisted(drawn, chance)
+        name = _name_of(dotted(value))
+        found.append(Query(_packet(name, Rtype.A, b"", number), name, Rtype.A, listed))
+    return found
+
+
 def query_for(address: str) -> bytes:
     """Return a plain query for the A record of an IPv4 *address*."""
-    return _packet(".".join(reversed(address.split("."))) + "." + APEX, Rtype.A, b"", 1)
+    return _packet(_name_of(address), Rtype.A, b"", 1)
 
 
 def write_packets(queries: Iterable[Query], path: Path) -> None:
@@ -134,6 +146,10 @@ def dotted(value: int) -> str:
     return f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
 
 
+def _name_of(address: str) -> str:
+    return ".".join((*reversed(address.split(".")), APEX))
+
+
 def _records(owner: str, subject: str) -> str:
     return f'{owner} IN A 127.0.0.2\n\tIN TXT "{_TEXT}{subject}"\n'
 
@@ -155,11 +171,9 @@ def _make_query(drawn: Drawn, chance: random.Random, number: int) -> Query:
     listed = chance.random() < _HITS
     if chance.random() < _IPV6 and len(drawn.ipv6):
         upper = int(chance.choice(drawn.ipv6)) if listed else _PUBLIC_IPV6 + chance.getrandbits(52)
-        labels = list(f"{upper << 64 | chance.getrandbits(64):032x}"[::-1])
+        name = ".".join((*f"{upper << 64 | chance.getrandbits(64):032x}"[::-1], APEX))
     else:
-        value = int(chance.choice(drawn.ipv4)) if listed else _unlisted(drawn, chance)
-        labels = dotted(value).split(".")[::-1]
-    name = ".".join((*labels, APEX))
+        name = _name_of(dotted(int(chance.choice(drawn.ipv4)) if listed else _unlisted(drawn, chance)))
     if chance.random() < _MIXED:
         name = "".join(chance.choice((letter.lower(), letter.upper())) for letter in name)
     rtype = Rtype.TXT if chance.random() < _TXT else Rtype.A

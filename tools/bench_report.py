@@ -34,8 +34,11 @@ class Row:
     rate: float
     cost_us: float
     ratio: float | None
+    plain_cost_us: float
+    plain_ratio: float | None
     dnsperf_rate: float | None
     dnsperf_cost_us: float | None
+    dnsperf_ratio: float | None
     memory_octets: int | None
     load_seconds: float | None
     change_seconds: float | None
@@ -104,20 +107,21 @@ def table(sized: Sized) -> Iterator[str]:
     )
     yield ""
     heads = [
-        *("server", "CPU µs a query", "of ours", "queries/s"),
+        *("server", "CPU µs a query", "of ours", "queries/s", "plain: CPU µs", "of ours"),
         *("dnsperf: CPU µs", "of ours", "queries/s", "memory MiB", "load s", "change to answer ms", "lost"),
     ]
     yield f"| {' | '.join(heads)} |"
     yield f"|---{'|--:' * (len(heads) - 1)}|"
-    ours = next(row for row in sized.rows if row.name == "rbl, one thread")
     for row in sized.rows:
         cells = [
             row.name,
             f"**{row.cost_us:.2f}**",
             _number(row.ratio, ".2f"),
             f"{row.rate:,.0f}",
+            f"{row.plain_cost_us:.2f}",
+            _number(row.plain_ratio, ".2f"),
             _number(row.dnsperf_cost_us, ".2f"),
-            _number(_dnsperf_ratio(row, ours), ".2f"),
+            _number(row.dnsperf_ratio, ".2f"),
             _number(row.dnsperf_rate, ",.0f"),
             _number(row.memory_octets, ",.0f", 1 / _MIB),
             _number(row.load_seconds, ",.2f"),
@@ -242,13 +246,14 @@ one disturbs each alike; *of ours* is the median of the rounds' ratios to rbl wi
   ip6trie, NSD and Knot as a master file with an A and a TXT record for each entry, a /64 as a wildcard.
 - The queries: 30 % listed, 10 % TXT, 20 % IPv6 names, half with OPT and 30 % of those with a client cookie,
   mixed case in 20 %; what is not listed lies among what is. Sent by `tools/bench_udp.c`, 128 under way.
-  dnsperf sends the same names, case and types; it cannot send OPT with half of them, nor cookies, and is
-  the check of the other generator.
+- *plain*: queries of rbldnsd's own kind, sent alike: 30 % listed, all for A records of IPv4 addresses,
+  without OPT and in lower case.
+- dnsperf sends the names, case and types of the first kind; it cannot send OPT with half of them, nor
+  cookies, and is the check of the other generator.
 - The two generators do not agree on how far apart the servers are. Ours sends in batches (`sendmmsg`) and
   keeps every server busy. dnsperf sends one query at a time and is slower than the cheaper servers: they
   wait for it, and going to sleep, being woken and waking it is CPU time too, which the faster one needs
-  more of. dnsperf is no part of this project: of two leads believe the smaller. *of ours* for dnsperf is
-  the ratio of the two medians shown.
+  more of. dnsperf is no part of this project: of two leads believe the smaller.
 - *rbl rbldnsd* reads rbldnsd's own files, and each change of them whole, as rbldnsd does.
 - One process or thread for each server but *all cores*. rbl and NSD answer cookies; rbldnsd
   knows none. Knot is measured without: its module answers BADCOOKIE to a client's first cookie, and so
@@ -261,13 +266,6 @@ one disturbs each alike; *of ours* is the median of the rounds' ratios to rbl wi
   of the list, which a reload may need.
 - Lost: not answered within 200 ms; under swaps within 2 s.
 """
-
-
-def _dnsperf_ratio(row: Row, ours: Row) -> float | None:
-    """Return what a server needs of what ours does, as dnsperf asks; None where that says nothing."""
-    if row.ratio is None or row.dnsperf_cost_us is None or ours.dnsperf_cost_us is None:
-        return None
-    return row.dnsperf_cost_us / ours.dnsperf_cost_us
 
 
 def _number(value: float | None, form: str, factor: float = 1) -> str:

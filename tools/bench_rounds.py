@@ -32,6 +32,7 @@ class Load:
 
     tool: Path
     packets: Path
+    plain: Path
     names: Path
     core: int
     seconds: float
@@ -47,10 +48,21 @@ class Asked:
     lost: int = 0
 
 
-def ask(load: Load, running: Running, seconds: float, patience_ms: int = _PATIENCE_MS) -> tuple[int, int]:
-    """Ask as fast as it is answered, and return how many were answered and how many were not."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one server needed for the mixed queries, for those of rbldnsd's own kind, and for dnsperf's."""
+
+    mixed: Asked = field(default_factory=Asked)
+    plain: Asked = field(default_factory=Asked)
+    dnsperf: Asked = field(default_factory=Asked)
+
+
+def ask(
+    load: Load, packets: Path, running: Running, seconds: float, patience_ms: int = _PATIENCE_MS
+) -> tuple[int, int]:
+    """Ask *packets* as fast as they are answered, and return how many were and how many were not."""
     words = [str(load.tool), "ask", str(running.port), str(seconds), str(_WINDOW), str(patience_ms)]
-    with load.packets.open("rb") as source:
+    with packets.open("rb") as source:
         told = subprocess.run(  # noqa: S603  # our own program
             ["taskset", "-c", str(load.core), *words],  # noqa: S607
             stdin=source,
@@ -61,28 +73,36 @@ def ask(load: Load, running: Running, seconds: float, patience_ms: int = _PATIEN
     return answered, lost
 
 
-def take_turns(load: Load, servers: Sequence[Running]) -> tuple[list[Asked], list[Asked]]:
-    """Ask each of *servers* in each round; return what our generator saw, and what dnsperf did."""
-    ours, theirs = [Asked() for _ in servers], [Asked() for _ in servers]
+def take_turns(load: Load, servers: Sequence[Running]) -> list[Seen]:
+    """Ask each of *servers* in each round, and return what each needed."""
+    everything = [Seen() for _ in servers]
     for _ in range(load.rounds):
-        for running, seen in zip(servers, ours, strict=True):
-            before = running.cpu_seconds()
-            answered, lost = ask(load, running, load.seconds)
-            seen.costs.append((running.cpu_seconds() - before) / max(answered, 1))
-            seen.rates.append(answered / load.seconds)
-            seen.lost += lost
-        for running, seen in zip(servers, theirs, strict=True):
+        for running, seen in zip(servers, everything, strict=True):
+            _ask_for_cost(load, load.packets, running, seen.mixed)
+        for running, seen in zip(servers, everything, strict=True):
+            _ask_for_cost(load, load.plain, running, seen.plain)
+        for running, seen in zip(servers, everything, strict=True):
             if running.kind.answers and _dnsperf().exists():
                 before = running.cpu_seconds()
                 answered, rate, lost = _ask_with_dnsperf(load, running)
-                seen.costs.append((running.cpu_seconds() - before) / max(answered, 1))
-                seen.rates.append(rate)
-                seen.lost += lost
-    return ours, theirs
+                seen.dnsperf.costs.append((running.cpu_seconds() - before) / max(answered, 1))
+                seen.dnsperf.rates.append(rate)
+                seen.dnsperf.lost += lost
+    return everything
 
 
-def ratio(one: Asked, other: Asked) -> float:
-    """Return how often *other*'s cost is in that of *one*, as the median of the rounds."""
+def _ask_for_cost(load: Load, packets: Path, running: Running, asked: Asked) -> None:
+    before = running.cpu_seconds()
+    answered, lost = ask(load, packets, running, load.seconds)
+    asked.costs.append((running.cpu_seconds() - before) / max(answered, 1))
+    asked.rates.append(answered / load.seconds)
+    asked.lost += lost
+
+
+def ratio(one: Asked, other: Asked) -> float | None:
+    """Return how often *other*'s cost is in *one*'s, as the median of the rounds; None: not asked."""
+    if not one.costs:
+        return None
     return statistics.median(a / b for a, b in zip(one.costs, other.costs, strict=True))
 
 
