@@ -253,7 +253,8 @@ one disturbs each alike; *of ours* is the median of the rounds' ratios to rbl wi
 - The two generators do not agree on how far apart the servers are. Ours sends in batches (`sendmmsg`) and
   keeps every server busy. dnsperf sends one query at a time and is slower than the cheaper servers: they
   wait for it, and going to sleep, being woken and waking it is CPU time too, which the faster one needs
-  more of. dnsperf is no part of this project: of two leads believe the smaller.
+  more of. What the floor needs then shows how little is left to differ in: no server can be further ahead
+  of rbldnsd than the floor is.
 - *rbl rbldnsd* reads rbldnsd's own files, and each change of them whole, as rbldnsd does.
 - One process or thread for each server but *all cores*. rbl and NSD answer cookies; rbldnsd
   knows none. Knot is measured without: its module answers BADCOOKIE to a client's first cookie, and so
