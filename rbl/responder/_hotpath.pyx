@@ -25,6 +25,8 @@ The parts, in the order in which they lean on each other:
     _hotpath_answer.pxi   choosing it, in the order of ``answer``
     _hotpath_files.pxi    the same for data files, in the order of ``filezones``
     _hotpath_hits.pxi     how often each listing was hit
+    _hotpath_sockets.pxi  what the system has for sockets
+    _hotpath_handing.pxi  what is left to the reference path
     _hotpath_worker.pxi   the loop over batches of packets
 """
 
@@ -41,4 +43,6 @@ include "_hotpath_wire.pxi"
 include "_hotpath_answer.pxi"
 include "_hotpath_files.pxi"
 include "_hotpath_hits.pxi"
+include "_hotpath_sockets.pxi"
+include "_hotpath_handing.pxi"
 include "_hotpath_worker.pxi"

@@ -1,55 +1,7 @@
-# The loop over batches of packets: one socket and one thread, without the interpreter.
+# The loop over batches of packets: one socket and one thread, which never waits for the interpreter.
 
-from libc.errno cimport EAGAIN, EINTR, errno
-from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from posix.time cimport CLOCK_REALTIME, clock_gettime
 from posix.unistd cimport usleep
-
-cdef extern from *:
-    """
-    #include <errno.h>
-    #include <sys/socket.h>
-    #include <netinet/in.h>
-    #include <arpa/inet.h>
-
-    /* Keep, of what came with a packet, the address it was sent to, to answer from there. The
-       interface is left to the routing table: it may not be the one the query came by. */
-    static void rbl_answer_from_asked(struct msghdr *header) {
-        for (struct cmsghdr *each = CMSG_FIRSTHDR(header); each; each = CMSG_NXTHDR(header, each)) {
-            if (each->cmsg_level == IPPROTO_IP && each->cmsg_type == IP_PKTINFO)
-                ((struct in_pktinfo *)CMSG_DATA(each))->ipi_ifindex = 0;
-            else if (each->cmsg_level == IPPROTO_IPV6 && each->cmsg_type == IPV6_PKTINFO)
-                ((struct in6_pktinfo *)CMSG_DATA(each))->ipi6_ifindex = 0;
-        }
-    }
-    static const uint8_t *rbl_packed(const void *name, uint32_t *octets) {
-        if (((const struct sockaddr *)name)->sa_family == AF_INET) {
-            *octets = 4;
-            return (const uint8_t *)&((const struct sockaddr_in *)name)->sin_addr;
-        }
-        *octets = 16;
-        return (const uint8_t *)&((const struct sockaddr_in6 *)name)->sin6_addr;
-    }
-    """
-    ctypedef struct iovec "struct iovec":
-        void *iov_base
-        size_t iov_len
-    ctypedef struct msghdr "struct msghdr":
-        void *msg_name
-        uint32_t msg_namelen
-        iovec *msg_iov
-        size_t msg_iovlen
-        void *msg_control
-        size_t msg_controllen
-        int msg_flags
-    ctypedef struct mmsghdr "struct mmsghdr":
-        msghdr msg_hdr
-        unsigned int msg_len
-    int MSG_WAITFORONE
-    int MSG_DONTWAIT
-    int recvmmsg(int descriptor, mmsghdr *messages, unsigned int count, int flags, timespec *timeout) nogil
-    int sendmmsg(int descriptor, mmsghdr *messages, unsigned int count, int flags) nogil
-    void rbl_answer_from_asked(msghdr *header) noexcept nogil
-    const uint8_t *rbl_packed(const void *name, uint32_t *octets) noexcept nogil
 
 cdef enum:
     BATCH = 64
@@ -57,9 +9,6 @@ cdef enum:
     LARGEST_QUERY = 4096
     # Not a power of two: else the first lines of all buffers would share one set of the cache.
     QUERY_STRIDE = LARGEST_QUERY + 192
-    CONTROL_WORDS = 8
-    CONTROL_OCTETS = 8 * CONTROL_WORDS
-    NAME_STORAGE = 32  # a sockaddr_in6 has 28
     ANSWERS_OCTETS = BATCH * LARGEST_QUERY + LARGEST_ANSWER
     # What is answered at a stop of what waits in the socket: more arrives for ever.
     LAST_PACKETS = 10000
@@ -71,6 +20,7 @@ ctypedef struct Desk:
     uint64_t writing  # which of the tables of hits
     uint64_t send_failures
     uint64_t unplaced_hits
+    uint64_t overruns
     # What other threads write.
     uint64_t stopping
     uint64_t wanted  # which table of hits is to be written from the next batch on
@@ -84,8 +34,6 @@ ctypedef struct Desk:
     mmsghdr sent[BATCH]
     iovec sent_from[BATCH]
     Query asked[BATCH]
-    uint8_t left[BATCH]  # the packets for the reference path
-    uint32_t left_count
     uint32_t answered
     uint32_t used  # octets of answers
     uint32_t hit_count
@@ -123,23 +71,30 @@ cdef class Exchange:
 
 
 cdef class Worker:
-    """Answers what arrives at one socket, from ``run`` to ``stop``."""
+    """Answers what arrives at one socket, from ``run`` to ``stop``, as number *number* of a server.
+
+    What is left to the reference path goes into *queue*, a socket, and back by ``reply``.
+    """
 
     cdef Desk *_desk
     cdef Exchange _exchange
-    cdef object _hand_up
     cdef int _descriptor
+    cdef int _queue_descriptor
+    cdef uint32_t _number
     cdef bint _any
     cdef readonly uint32_t zone_count
 
-    def __cinit__(self, Exchange exchange, int descriptor, bint any_address, uint32_t zone_count, object hand_up):
+    def __cinit__(
+        self, Exchange exchange, uint32_t number, int descriptor, bint any_address, uint32_t zone_count, int queue
+    ):
         cdef uint32_t at
         cdef Desk *desk = <Desk *>_claim(sizeof(Desk))
         self._desk = desk
         self._exchange = exchange
         self._descriptor = descriptor
         self._any = any_address
-        self._hand_up = hand_up
+        self._number = number
+        self._queue_descriptor = queue
         self.zone_count = zone_count
         desk.counts = <uint64_t *>_claim((zone_count + 1) * OUTCOME_COUNT * sizeof(uint64_t))
         desk.key_counts = <uint64_t *>_claim(KEY_NUMBERS * sizeof(uint64_t))
@@ -203,6 +158,11 @@ cdef class Worker:
         return self._desk.send_failures
 
     @property
+    def overruns(self):
+        """How many packets were dropped because the reference path had too many to answer before them."""
+        return self._desk.overruns
+
+    @property
     def unplaced_hits(self):
         """How many hits found no room in their table, and were not counted by listing."""
         return self._desk.unplaced_hits
@@ -258,7 +218,7 @@ cdef class Worker:
         cdef uint64_t batch = desk.batches
         clock_gettime(CLOCK_REALTIME, &clock)
         now = <int64_t>clock.tv_sec * 1000000000 + clock.tv_nsec
-        desk.answered = desk.used = desk.left_count = desk.hit_count = 0
+        desk.answered = desk.used = desk.hit_count = 0
         rbl_store(&desk.batches, batch + 1)
         frozen = <const Frozen *>rbl_load(&self._exchange._current)
         desk.writing = rbl_load(&desk.wanted)
@@ -282,12 +242,6 @@ cdef class Worker:
                 rbl_count(&desk.unplaced_hits)
         rbl_store(&desk.batches, batch + 2)
         self._send()
-        if desk.left_count:
-            # Not within the batch: who publishes a generation holds the interpreter and waits for it.
-            with gil:
-                for at in range(desk.left_count):
-                    self._hand_up_one(desk.left[at])
-            self._send()
 
     cdef void _answer_one(self, const Frozen *frozen, int64_t now, uint32_t at) noexcept nogil:
         """Answer packet *at*, or leave it for the reference path."""
@@ -300,8 +254,7 @@ cdef class Worker:
         _read_client(&client, packed, packed_octets)
         octets = _answer(frozen, &client, now, &desk.asked[at], desk.answers + desk.used, &tally)
         if octets == HANDED_UP:
-            desk.left[desk.left_count] = at
-            desk.left_count += 1
+            self._hand_up(at)
             return
         _tally(desk, &tally)
         if octets > 0:
@@ -314,8 +267,7 @@ cdef class Worker:
         cdef uint32_t row
         cdef int32_t octets = _answer_from_files(frozen, now, &desk.asked[at], desk.answers + desk.used, &tally)
         if octets == HANDED_UP:
-            desk.left[desk.left_count] = at
-            desk.left_count += 1
+            self._hand_up(at)
             return
         _tally(desk, &tally)
         row = 0 if tally.zone is NULL else tally.zone.number + 1
@@ -354,25 +306,34 @@ cdef class Worker:
                 at += 1
         desk.answered = desk.used = 0
 
-    cdef int _hand_up_one(self, uint32_t at) except -1:
-        """Have the reference path answer packet *at*, and queue what it says."""
+    cdef void _hand_up(self, uint32_t at) noexcept nogil:
+        """Leave packet *at* to the reference path. What comes faster than that answers is dropped."""
         cdef Desk *desk = self._desk
-        cdef uint32_t octets
-        cdef const uint8_t *packed = rbl_packed(desk.names[at], &octets)
-        cdef bytes reply
-        cdef bytes query = (<char *>desk.queries + at * QUERY_STRIDE)[:desk.received[at].msg_len]
-        reply = self._hand_up(query, (<char *>packed)[:octets])
-        if reply is None:
-            return 0
-        if len(reply) > LARGEST_ANSWER:  # no answer over UDP is
-            rbl_count(&desk.send_failures)
-            return 0
-        if len(reply) > 0:
-            if desk.used + len(reply) > ANSWERS_OCTETS:
-                self._send()
-            memcpy(desk.answers + desk.used, <const char *>reply, len(reply))
-            self._queue(at, len(reply))
-        return 0
+        cdef mmsghdr *received = &desk.received[at]
+        cdef const uint8_t *packet = desk.queries + at * QUERY_STRIDE
+        if not _pass_on(self._queue_descriptor, self._number, &received.msg_hdr, packet, received.msg_len):
+            rbl_count(&desk.overruns)
+
+    def reply(self, bytes message, bytes answer):
+        """Send *answer* to where *message* came from, and return whether the system would; from any thread."""
+        cdef Handed handed = _handed(message)
+        cdef iovec part
+        cdef msghdr header
+        cdef ssize_t sent
+        memset(&header, 0, sizeof(msghdr))
+        part.iov_base = <char *>answer
+        part.iov_len = len(answer)
+        header.msg_name = handed.name
+        header.msg_namelen = handed.name_octets
+        header.msg_iov = &part
+        header.msg_iovlen = 1
+        if self._any:
+            header.msg_control = handed.control
+            header.msg_controllen = handed.control_octets
+            rbl_answer_from_asked(&header)
+        with nogil:
+            sent = sendmsg(self._descriptor, &header, 0)
+        return sent >= 0
 
     def __dealloc__(self):
         cdef Desk *desk = self._desk

@@ -38,6 +38,11 @@ class Counters:
         self.send_failures = Counter(
             "rbl_dns_send_failures", "DNS answers that the system would not send", registry=registry
         )
+        self.overruns = Counter(
+            "rbl_dns_overruns",
+            "DNS queries for the reference path that were dropped: they came faster than it answers",
+            registry=registry,
+        )
         self.unplaced_hits = Counter(
             "rbl_dns_hits_unplaced",
             "Answers of listings that were not counted by listing: too many listings were asked for",

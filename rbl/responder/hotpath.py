@@ -1,9 +1,9 @@
 """The compiled hot path, joined to the program: what it answers from, its threads, what they count.
 
 ``_hotpath`` answers the common queries without the interpreter; here each generation of the
-catalogue is handed to it in the form it reads, a thread is run for each of its sockets, what it
-leaves to the reference path is handed up, and its counts and hits are brought to where others look
-for them. Only to be imported where ``compiled`` says that it is there. Logs nothing.
+catalogue is handed to it in the form it reads, a thread is run for each of its sockets, and its
+counts and hits are brought to where others look for them. Only to be imported where ``compiled`` says
+that it is there. Logs nothing.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from rbl.customerkey import digest_of, is_key
@@ -24,6 +24,7 @@ from rbl.responder.catalogue import Catalogue, ServedZone
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome, Rclass, Transport
 from rbl.responder.counters import Counters
+from rbl.responder.handedup import HandedUp
 from rbl.responder.hits import HitCounts, add_by_listing
 from rbl.responder.lookup import Hit
 from rbl.responder.query import Query, parse
@@ -139,20 +140,22 @@ class HotUdpServer:
         self._counters = counters
         self._counting = threading.Lock()
 
-        def hand_up(packet: bytes, packed: bytes) -> bytes | None:
-            reply = answer(packet, Client(ip_address(packed), Transport.UDP))
+        def answer_and_learn(packet: bytes, client: Client) -> bytes | None:
+            reply = answer(packet, client)
             hot_path.learn_key(packet)
             return reply
 
+        self._handed_up = HandedUp(answer_and_learn, counters)
         self._workers = [
             _hotpath.Worker(
                 hot_path.exchange,
+                number,
                 bound.fileno(),
                 answers_from_asked(bound),
                 len(hot_path.zone_names),
-                hand_up,
+                self._handed_up.queue.fileno(),
             )
-            for bound in sockets
+            for number, bound in enumerate(sockets)
         ]
         self._threads = [
             threading.Thread(target=worker.run, name=f"dns-udp-{number}", daemon=True)
@@ -160,16 +163,16 @@ class HotUdpServer:
         ]
         self._told = [[0] * len(worker.counts()) for worker in self._workers]
         self._keys_told: list[list[int]] = [[] for _ in self._workers]
-        self._failures_told = [0] * len(self._workers)
+        self._failures_told = self._overruns_told = self._unplaced_told = 0
         for bound in sockets:
             bound.setblocking(True)  # noqa: FBT003  # the socket module has it so
-        self._unplaced_told = 0
         counters.watch(self.tell_counts)
         hot_path.usage.watch(self.tell_key_counts)
         counters.watch(self._tell_unplaced)
 
     def start(self) -> None:
         """Answer from now on."""
+        self._handed_up.start(self._workers)
         for thread in self._threads:
             thread.start()
 
@@ -180,8 +183,10 @@ class HotUdpServer:
             # Linux wakes whoever waits in an unconnected socket, and then says that it is unconnected.
             with contextlib.suppress(OSError):
                 bound.shutdown(socket.SHUT_RD)
-        for thread, bound in zip(self._threads, self._sockets, strict=True):
+        for thread in self._threads:
             thread.join()
+        self._handed_up.stop()
+        for bound in self._sockets:
             bound.close()
         self.tell_counts()
 
@@ -196,9 +201,12 @@ class HotUdpServer:
                         zone = self._hot_path.zone_names[row - 1] if row else ""
                         self._counters.count(zone, Transport.UDP, OUTCOMES[outcome], now - before)
                 self._told[at] = counts
-                failures = worker.send_failures
-                self._counters.send_failures.inc(failures - self._failures_told[at])
-                self._failures_told[at] = failures
+            failures = sum(worker.send_failures for worker in self._workers)
+            self._counters.send_failures.inc(failures - self._failures_told)
+            self._failures_told = failures
+            overruns = sum(worker.overruns for worker in self._workers)
+            self._counters.overruns.inc(overruns - self._overruns_told)
+            self._overruns_told = overruns
 
     def tell_key_counts(self) -> None:
         """Add to the use of customers' keys what was counted since the last time."""

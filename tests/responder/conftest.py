@@ -2,4 +2,5 @@
 
 from rbl.responder import compiled
 
-collect_ignore = [] if compiled.is_built() else ["test_hotfiles.py", "test_hotpath.py"]
+_COMPILED = ["test_handedup.py", "test_hotfiles.py", "test_hotpath.py"]
+collect_ignore = [] if compiled.is_built() else _COMPILED

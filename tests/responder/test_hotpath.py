@@ -9,7 +9,6 @@ import random
 import socket
 import struct
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -483,67 +482,6 @@ def test_a_long_packet_and_a_short_one() -> None:
     assert 2 == dropped
 
 
-def test_a_stop_answers_what_has_arrived() -> None:
-    """Queries that wait when the server is told to stop are answered first; it may stop twice."""
-    entered, let_go = threading.Event(), threading.Event()
-
-    def slow(packet: bytes, client: Client) -> Reply:
-        entered.set()
-        let_go.wait(60)
-        return answer(packet, client, WORLD.catalogue, WORLD.rules, NOW)
-
-    server = Running(threads=1, answerer=slow)
-    with asking(server.bound[0]) as client:
-        client.send(make_query("version.bind. CH TXT")[0])
-        assert entered.wait(60)
-        for number in range(200):
-            client.send(numbered(number))
-        stopping = threading.Thread(target=server.server.stop)
-        stopping.start()
-        let_go.set()
-        client.recv(4096)
-        identities = [struct.unpack_from("!H", client.recv(4096))[0] for _ in range(200)]
-        stopping.join()
-    server.server.stop()
-
-    assert list(range(200)) == identities
-    assert 200 == server.counted("bl.test", Outcome.LISTED)
-
-
-def test_queries_of_every_sort_that_arrive_together() -> None:
-    """What waits together is answered together, and each as if it had come alone."""
-    entered, let_go = threading.Event(), threading.Event()
-    world = make_world()
-    # As many as any socket's buffer holds; and the same in whichever second it is, so without cookies.
-    chance = random.Random(7766)
-    sorts = [seed for seed in seeds() if b"\0\x0a\0" not in seed]
-    packets = [struct.pack("!H", at) + seed[2:] for at, seed in enumerate(chance.sample(sorts, 150))]
-    client = Client(ip_address("127.0.0.1"), Transport.UDP)
-    expected = {}
-    for packet in packets:
-        reply = answer(packet, client, world.catalogue, world.rules, time.time_ns()).packet
-        if reply is not None:
-            expected[packet[:2]] = show(reply)
-
-    def slow(packet: bytes, client: Client) -> Reply:
-        entered.set()
-        let_go.wait(60)
-        return answer(packet, client, world.catalogue, world.rules, time.time_ns())
-
-    server = Running(threads=1, world=world, answerer=slow)
-    with asking(server.bound[0]) as bound:
-        bound.send(make_query("version.bind. CH TXT")[0])
-        assert entered.wait(60)
-        for packet in packets:
-            bound.send(packet)
-        let_go.set()
-        bound.recv(4096)
-        answers = [bound.recv(8192) for _ in expected]
-    server.server.stop()
-
-    assert expected == {reply[:2]: show(reply) for reply in answers}
-
-
 def test_a_second_server_at_the_same_port() -> None:
     """A port is free again after a stop, and not for another program before."""
     first = Running()
@@ -776,25 +714,3 @@ def test_a_key_that_nobody_was_given_is_not_learnt() -> None:
 
     assert before is world.hot_path.generation
     assert [] == world.hot_path.keys
-
-
-def test_many_long_answers_at_once() -> None:
-    """What is handed up from one batch may be longer together than a batch of common answers."""
-    entered, let_go = threading.Event(), threading.Event()
-
-    def long(packet: bytes, client: Client) -> Reply:
-        entered.set()
-        let_go.wait(60)
-        return Reply(packet[:2] + bytes(8000), "", Outcome.CHAOS)
-
-    chaos = make_query("version.bind. CH TXT")[0][2:]
-    with running(threads=1, answerer=long) as server, asking(server.bound[0]) as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
-        client.send(b"\0\0" + chaos)
-        assert entered.wait(60)
-        for number in range(1, 65):
-            client.send(struct.pack("!H", number) + chaos)
-        let_go.set()
-        identities = [struct.unpack_from("!H", client.recv(9000))[0] for _ in range(65)]
-
-    assert list(range(65)) == identities
