@@ -22,8 +22,10 @@ The parts, in the order in which they lean on each other:
     _hotpath_filezones.pxi  a zone of rbldnsd's data files
     _hotpath_lookup.pxi   what is listed at a name (``lookup``)
     _hotpath_wire.pxi     writing an answer (``wire``)
+    _hotpath_seeking.pxi  finding what a query is about, in steps for a whole batch
     _hotpath_answer.pxi   choosing it, in the order of ``answer``
-    _hotpath_files.pxi    the same for data files, in the order of ``filezones``
+    _hotpath_fileanswers.pxi  what a name has in data files, and writing it
+    _hotpath_files.pxi    choosing it, in the order of ``filezones``
     _hotpath_hits.pxi     how often each listing was hit
     _hotpath_sockets.pxi  what the system has for sockets
     _hotpath_handing.pxi  what is left to the reference path
@@ -40,7 +42,9 @@ include "_hotpath_zones.pxi"
 include "_hotpath_filezones.pxi"
 include "_hotpath_lookup.pxi"
 include "_hotpath_wire.pxi"
+include "_hotpath_seeking.pxi"
 include "_hotpath_answer.pxi"
+include "_hotpath_fileanswers.pxi"
 include "_hotpath_files.pxi"
 include "_hotpath_hits.pxi"
 include "_hotpath_sockets.pxi"

@@ -35,7 +35,7 @@ from rbl.zone.rbldnsd.values import EXCLUDED, FIRST_VALUE
 _SECOND = 1_000_000_000  # in nanoseconds
 # As in _hotpath_filezones.pxi.
 _EXACT_UP, _WILDCARD_UP, _OF_RECORDS, _IS_BELOW = 1, 2, 4, 8
-# As in _hotpath_files.pxi.
+# As in _hotpath_fileanswers.pxi.
 _SET = struct.Struct("!BHHI")
 _RECORDS, _TEXTS = 1, 2
 _MOST_TEXTS = 32
