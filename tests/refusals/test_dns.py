@@ -87,7 +87,7 @@ def test_refusal(running: Running, sent: Packet) -> None:
         client.send(sent.octets)
         # What either path can answer comes in another order, but not what only the reference path does:
         # what has come before the last of these answers was for the odd packet.
-        replies = []
+        replies: list[bytes] = []
         for identity, question in ((b"\x43\x21", QUESTION), (b"\x43\x22", VERSION)):
             client.send(identity + packet(rest=question)[2:])
             while identity not in [reply[:2] for reply in replies]:
