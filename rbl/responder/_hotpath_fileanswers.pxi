@@ -3,7 +3,7 @@
 cdef enum:
     LONGEST_FILE_TEXT = 254  # what rbldnsd answers (``template``)
     RTYPE_NS = 2
-    MOST_TEXTS = 32  # of one answer: hotfiles._MOST_TEXTS
+    MOST_TEXTS = 32  # of one answer: fileanswers._MOST_TEXTS
     SET_RECORDS = 1
     SET_TEXTS = 2
 

@@ -74,8 +74,13 @@ cdef inline bint _read_file_ipv4(Query *query) noexcept nogil:
     return True
 
 
+cdef inline bint _is_ordinary(const Access *access, const Client *client) noexcept nogil:
+    """Whether an acl says nothing to *client*; what it says to others, the reference path does."""
+    return access is NULL or access.actions[_rule(access, client)] == ALLOW
+
+
 cdef int32_t _answer_from_files(
-    const Frozen *frozen, int64_t now, const Query *query, uint8_t *out, Tally *tally
+    const Frozen *frozen, const Client *client, int64_t now, const Query *query, uint8_t *out, Tally *tally
 ) noexcept nogil:
     """Answer *query*; return the octets written to *out*, 0 for no answer, or HANDED_UP."""
     cdef const Rules *rules = frozen.rules
@@ -88,6 +93,8 @@ cdef int32_t _answer_from_files(
     tally.zone = NULL
     tally.key = NULL
     tally.hit = 0
+    if not _is_ordinary(rules.access, client):  # before all else: some get no answer to anything
+        return HANDED_UP
     if query.reading == DROPPED:
         tally.outcome = DROPPED_PACKET
         return 0
@@ -100,7 +107,7 @@ cdef int32_t _answer_from_files(
         response.rcode = RCODE_REFUSED
         response.option = rules.foreign
         response.option_octets = rules.foreign_octets
-    elif 0 < data.expires < now:
+    elif 0 < data.expires < now or not _is_ordinary(data.access, client):
         return HANDED_UP
     limit = query.udp_octets if query.udp_octets > NO_EDNS_OCTETS else NO_EDNS_OCTETS
     if limit > rules.largest_octets:

@@ -17,6 +17,7 @@ ctypedef struct FileData:
     const uint8_t *answers
     uint32_t deepest  # the most labels of any of the names
     bint has_wildcards
+    const Access *access  # who gets an ordinary answer; NULL: everybody
     int64_t expires  # in nanoseconds since 1970, 0 for never
     const uint8_t *soa  # of the apex, from its type on, as are the name servers
     uint32_t soa_octets
@@ -134,6 +135,8 @@ cdef class FileZone:
             data.zone.ipv4 = self._ranges(contents.ipv4)
         if contents.ipv6 is not None:
             data.zone.ipv6 = self._ranges(contents.ipv6)
+        if contents.access is not None:
+            data.access = self._access(contents.access)
         if names is not None:
             data.zone.names = &names.names
             data.deepest = names._deepest
@@ -156,6 +159,10 @@ cdef class FileZone:
         cdef RangeTable ranges = RangeTable(table)
         self._kept.append(ranges)
         return &ranges.ranges
+
+    cdef const Access *_access(self, AccessTable table) except NULL:
+        self._kept.append(table)
+        return &table.access
 
     cdef const uint8_t *_octets(self, bytes octets, uint32_t *length) except NULL:
         self._kept.append(octets)

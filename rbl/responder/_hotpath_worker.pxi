@@ -263,9 +263,13 @@ cdef class Worker:
     cdef void _answer_one_from_files(self, const Frozen *frozen, int64_t now, uint32_t at) noexcept nogil:
         """The same where the zones are those of data files."""
         cdef Desk *desk = self._desk
+        cdef Client client
         cdef Tally tally
-        cdef uint32_t row
-        cdef int32_t octets = _answer_from_files(frozen, now, &desk.asked[at], desk.answers + desk.used, &tally)
+        cdef uint32_t row, packed_octets
+        cdef const uint8_t *packed = rbl_packed(desk.names[at], &packed_octets)
+        cdef int32_t octets
+        _read_client(&client, packed, packed_octets)
+        octets = _answer_from_files(frozen, &client, now, &desk.asked[at], desk.answers + desk.used, &tally)
         if octets == HANDED_UP:
             self._hand_up(at)
             return

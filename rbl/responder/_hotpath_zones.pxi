@@ -173,7 +173,7 @@ cdef class Generation:
         _approach(&query)
         _find(&query, 1)
         if self.frozen.of_files:
-            octets = _answer_from_files(&self.frozen, now, &query, out, &tally)
+            octets = _answer_from_files(&self.frozen, &client, now, &query, out, &tally)
         else:
             octets = _answer(&self.frozen, &client, now, &query, out, &tally)
         if octets == HANDED_UP:

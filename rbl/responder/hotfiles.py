@@ -1,53 +1,40 @@
 """What the compiled hot path answers from rbldnsd's data files, made anew for each zone that is read.
 
 The common queries: addresses, names and ordinary records of a zone, its apex, and what is not there.
-Left to ``filezones`` are zones with an acl or keys, what lies below a sub-zone of a combined dataset,
-names for which several datasets have something, entries with a condition, and whatever else is rare; a
-test holds every answer to its own. Only to be imported where ``compiled`` says that it is there. Logs
-nothing.
+Left to ``filezones`` are zones with keys, clients whom an acl does not let pass, what lies below a
+sub-zone of a combined dataset, names for which several datasets have something, entries with a condition,
+and whatever else is rare; a test holds every answer to its own. Only to be imported where ``compiled``
+says that it is there. Logs nothing.
 """
 
 import secrets
-import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rbl.names import Name
-from rbl.responder import _hotpath, wire
-from rbl.responder.codes import Rclass
+from rbl.responder import _hotpath, access, wire
 from rbl.responder.counters import CountedElsewhere
-from rbl.responder.filerecords import POINTER, RECORD, pack_name_servers, pack_soa
+from rbl.responder.fileanswers import UP, answer_of, answer_of_records
+from rbl.responder.filerecords import pack_name_servers, pack_soa
 from rbl.responder.filezones import FileCatalogue, ServedFileZone, Style, refuse_foreign
 from rbl.responder.hotpath import OUTCOMES, packed_options
-from rbl.responder.query import HEADER_OCTETS
 from rbl.responder.usage import KeyUsage
+from rbl.zone.access import AccessList, Action, Rule
 from rbl.zone.ranges import Table
+from rbl.zone.rbldnsd.clients import Acl, Treatment
 from rbl.zone.rbldnsd.dataset import Leaf
 from rbl.zone.rbldnsd.filezone import FileZone
-from rbl.zone.rbldnsd.generic import TXT, A, Record, Records
+from rbl.zone.rbldnsd.generic import Record, Records
 from rbl.zone.rbldnsd.namesets import NameSet
 from rbl.zone.rbldnsd.nametext import Key, key_of, parents
-from rbl.zone.rbldnsd.part import Addresses, Member, Part, members_of
-from rbl.zone.rbldnsd.template import Template, render
+from rbl.zone.rbldnsd.part import Addresses, Part, members_of
 from rbl.zone.rbldnsd.values import EXCLUDED, FIRST_VALUE
 
 _SECOND = 1_000_000_000  # in nanoseconds
+_PASSES, _OTHERWISE = Rule(Action.ALLOW), Rule(Action.REFUSE)
 # As in _hotpath_filezones.pxi.
 _EXACT_UP, _WILDCARD_UP, _OF_RECORDS, _IS_BELOW = 1, 2, 4, 8
-# As in _hotpath_fileanswers.pxi.
-_SET = struct.Struct("!BHHI")
-_RECORDS, _TEXTS = 1, 2
-_MOST_TEXTS = 32
-_UP = b"\0"
-# As in _hotpath_words.pxi.
-_END, _TEXT, _LITERAL, _SUBJECT = b"\0", b"\1", b"\2", b"\3"
-
-_MOST_RECORDS = 0xFFFF  # that a section can count
-_OWNER = POINTER | HEADER_OCTETS  # a compression pointer to the question
-# The most frequent set, of one address.
-_ONE_ADDRESS = struct.Struct("!BHHI HHHIH 4s")
-_LITERAL_OCTETS = 254  # nothing of a longer one would be told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +55,7 @@ class Contents:
     tells_servers: bool
     glue: bytes
     glue_count: int
+    access: _hotpath.AccessTable | None
     expires: int
 
 
@@ -79,15 +67,8 @@ class HotFiles:
 
     def __init__(self, catalogue: FileCatalogue, style: Style) -> None:
         self._style = style
-        self._rules = _hotpath.ClientRules(
-            style.dns.max_udp_octets,
-            packed_options(wire.nsid_options(style.dns)),
-            packed_options(wire.error_options(refuse_foreign())),
-            b"",
-            b"",
-            None,
-            b"",
-        )
+        self._acl: Leaf | None = None
+        self._rules = self._compiled_rules()
         # Keys of aclkey datasets are left to ``filezones``.
         self.usage = KeyUsage()
         self.keys: list[tuple[str, str]] = []
@@ -105,8 +86,11 @@ class HotFiles:
             if before is None or not _is_same(before[0], served):
                 self._zones[apex] = served, self._compiled(number, served)
         zones = [zone for _, zone in self._zones.values()]
-        # What an acl for all zones says is asked of every query.
-        is_open = catalogue.acl is None and catalogue.acl_keys is None
+        if catalogue.acl is not self._acl:
+            self._acl = catalogue.acl
+            self._rules = self._compiled_rules()
+        # Keys for all zones are asked for with every query.
+        is_open = catalogue.acl_keys is None
         self.generation = _hotpath.Generation(self._rules, zones, True, is_open)  # noqa: FBT003
         self.exchange.publish(self.generation)
 
@@ -125,6 +109,18 @@ class HotFiles:
             came, went = (sum(each[2 * row + at] for each in octets) for at in (0, 1))
             found.append(CountedElsewhere(zone, dict(zip(OUTCOMES, numbers, strict=False)), came, went))
         return found
+
+    def _compiled_rules(self) -> _hotpath.ClientRules:
+        dns = self._style.dns
+        return _hotpath.ClientRules(
+            dns.max_udp_octets,
+            packed_options(wire.nsid_options(dns)),
+            packed_options(wire.error_options(refuse_foreign())),
+            b"",
+            b"",
+            _clients(self._acl),
+            b"",
+        )
 
     def _compiled(self, number: int, served: ServedFileZone) -> _hotpath.FileZone:
         zone = _hotpath.FileZone(key_of(served.apex) + b"\0", number)
@@ -146,7 +142,7 @@ def _is_same(before: ServedFileZone, served: ServedFileZone) -> bool:
 def contents_of(served: ServedFileZone, style: Style, seed: int) -> Contents | None:
     """Return what *served* answers, or None where all its queries are left to ``filezones``."""
     zone = served.zone
-    if zone is None or zone.acl is not None or zone.acl_keys is not None:
+    if zone is None or zone.acl_keys is not None:
         return None
     roots = [parts[b""] for parts in zone.parts if b"" in parts]
     if len(roots) > 1:
@@ -171,8 +167,22 @@ def contents_of(served: ServedFileZone, style: Style, seed: int) -> Contents | N
         tells_servers=not style.minimal,
         glue=b"" if glue is None else glue.octets,
         glue_count=0 if glue is None else glue.count,
+        access=_clients(zone.acl),
         expires=zone.expires * _SECOND,
     )
+
+
+def _clients(acl: Leaf | None) -> _hotpath.AccessTable | None:
+    """Return which clients *acl* lets pass; all others are left to ``filezones``."""
+    if acl is None:
+        return None
+    assert isinstance(acl.builder, Acl)
+    networks = [
+        (network, _PASSES if action is Treatment.PASS else _OTHERWISE)
+        for network, action in acl.builder.actions()
+    ]
+    table = access.compile_table(AccessList(_PASSES, tuple(networks)))
+    return _hotpath.AccessTable(table, [None] * len(table.rules), "", wire.pack_addresses)
 
 
 class _Book:
@@ -180,8 +190,8 @@ class _Book:
 
     def __init__(self) -> None:
         self.places = array("Q", [0] * FIRST_VALUE)
-        self._answers = [_UP]
-        self._end = len(_UP)
+        self._answers = [UP]
+        self._end = len(UP)
 
     def add(self, answer: bytes) -> int:
         """Add *answer* and return its number."""
@@ -247,64 +257,4 @@ def _add_records(found: _hotpath.FileNames, datasets: Iterable[Records], book: _
         for key in records.below:
             found.add(key, 0, 0, _IS_BELOW)
     for key, each in owned.items():
-        found.add(key, book.add(_answer_of_records(each)), 0, _OF_RECORDS)
-
-
-def answer_of(members: Sequence[Member]) -> bytes:
-    """Return what *members* answer, in the form that the hot path reads."""
-    # Who sees it, and when, is not decided here.
-    if len(members) > _MOST_RECORDS or any(member.condition is not None for member in members):
-        return _UP
-    addresses = _addresses(members)
-    told = members if len(members) == 1 else tuple({member.text: member for member in members}.values())
-    told = [member for member in told if member.text != (b"",)]
-    if not told:
-        return b"\1" + addresses
-    ttl_seconds = min(member.ttl_seconds for member in members if member.text != (b"",))
-    if all(len(member.text) == 1 for member in told):
-        texts = [render(member.text, b"") for member in told]
-        return b"\2" + addresses + _packed(TXT, ttl_seconds, [bytes((len(text),)) + text for text in texts])
-    if len(told) > _MOST_TEXTS:
-        return _UP
-    pieces = ttl_seconds.to_bytes(4) + b"".join([_pieces(member.text) for member in told]) + _END
-    return b"\2" + addresses + _SET.pack(_TEXTS, TXT, len(told), len(pieces)) + pieces
-
-
-def _addresses(members: Sequence[Member]) -> bytes:
-    """Return the set of the A records of *members*."""
-    if len(members) == 1:  # nearly always
-        ttl_seconds, address = members[0].ttl_seconds, members[0].address
-        octets = RECORD.size + len(address)
-        return _ONE_ADDRESS.pack(
-            _RECORDS, A, 1, octets, _OWNER, A, Rclass.IN, ttl_seconds, len(address), address
-        )
-    ttl_seconds = min((member.ttl_seconds for member in members), default=0)
-    return _packed(A, ttl_seconds, [member.address for member in members])
-
-
-def _pieces(template: Template) -> bytes:
-    literals = (text[:_LITERAL_OCTETS] for text in template)
-    packed = (_LITERAL + len(text).to_bytes(2) + text if text else b"" for text in literals)
-    return _TEXT + _SUBJECT.join(packed)
-
-
-def _answer_of_records(records: Sequence[Record]) -> bytes:
-    """Return what one owner of ordinary records answers: a set for each type, in their order."""
-    if len(records) > _MOST_RECORDS:
-        return _UP
-    by_type: dict[int, list[Record]] = {}
-    for record in records:
-        by_type.setdefault(record.rtype, []).append(record)
-    sets = [
-        _packed(rtype, min(each.ttl_seconds for each in alike), [each.rdata for each in alike])
-        for rtype, alike in by_type.items()
-    ]
-    return bytes((len(sets),)) + b"".join(sets)
-
-
-def _packed(rtype: int, ttl_seconds: int, rdatas: Iterable[bytes]) -> bytes:
-    """Return a set of packed records, in which each rdata is once."""
-    distinct = dict.fromkeys(rdatas)
-    records = [RECORD.pack(_OWNER, rtype, Rclass.IN, ttl_seconds, len(rdata)) + rdata for rdata in distinct]
-    octets = b"".join(records)
-    return _SET.pack(_RECORDS, rtype, len(records), len(octets)) + octets
+        found.add(key, book.add(answer_of_records(each)), 0, _OF_RECORDS)

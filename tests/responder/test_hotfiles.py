@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import dns.message
@@ -34,6 +35,7 @@ from tests.responder import recorded
 from tests.responder.differential import mutated, query
 from tests.responder.filedifferential import (
     CLIENTS,
+    FILES,
     SECOND,
     ZONES,
     FileWorld,
@@ -241,13 +243,59 @@ def test_what_is_left_to_the_reference_path(world: FileWorld, name: str, why: st
     assert world.hot_files.generation.answer(packet, b"\x7f\0\0\1", NOW) is None, why
 
 
-def test_an_acl_of_all_zones_is_asked_first(tmp_path: Path) -> None:
-    """With an acl for all zones nothing is answered here, whatever it is."""
-    files = {"z": _PLAIN, "a": "127.0.0.1 :ignore\n"}
-    world = make_world(tmp_path, ["bl.test:ip4set:z", ":acl:a"], files)
-    packets = [make_query("2.0.0.127.bl.test. IN A")[0], make_query("other.test. IN A")[0], b"short"]
+_ACL = """
+127.0.0.0/8 :ignore
+127.0.0.3 :pass
+127.0.0.4 :empty
+127.0.0.5 :refuse
+127.0.0.6 :7:for you
+2001:db8::/32 :refuse
+2001:db8::3 :pass
+"""
 
-    assert {None} == {world.hot_files.generation.answer(each, b"\x7f\0\0\1", NOW) for each in packets}
+
+def _answered(world: FileWorld, packet: bytes) -> list[str]:
+    """Return which of some clients get their answer here."""
+    numbers = [f"127.0.0.{number}" for number in range(2, 7)]
+    clients = [*numbers, "192.0.2.1", "2001:db8::2", "2001:db8::3", "2001:db9::"]
+    generation = world.hot_files.generation
+    return [each for each in clients if generation.answer(packet, ip_address(each).packed, NOW) is not None]
+
+
+_LET_PASS = ["127.0.0.3", "192.0.2.1", "2001:db8::3", "2001:db9::"]
+
+
+def test_an_acl_of_all_zones_is_asked_first(tmp_path: Path) -> None:
+    """Whom it says anything to is answered elsewhere, whatever he asks; and the files are read again."""
+    world = make_world(tmp_path, ["bl.test:ip4set:z", ":acl:a"], {"z": _PLAIN, "a": _ACL})
+    packets = [make_query("2.0.0.127.bl.test. IN A")[0], make_query("other.test. IN A")[0], b"short"]
+    before = [_answered(world, packet) for packet in packets]
+    (tmp_path / "a").write_text("127.0.0.2 :pass\n0/0 :refuse\n", encoding="ascii")
+    world.served.follower.follow()
+    after = [_answered(world, packet) for packet in packets]
+
+    assert ([_LET_PASS] * 3, [["127.0.0.2", "2001:db8::2", "2001:db8::3", "2001:db9::"]] * 3) == (
+        before,
+        after,
+    )
+
+
+def test_an_acl_of_one_zone(tmp_path: Path) -> None:
+    """It is asked where the zone is: whom it lets pass is answered here, and so is who asks another."""
+    arguments = ["bl.test:ip4set:z", "bl.test:acl:a", "open.test:ip4set:z"]
+    world = make_world(tmp_path, arguments, {"z": _PLAIN, "a": _ACL})
+    inside, outside = (make_query(f"2.0.0.127.{zone}. IN A")[0] for zone in ("bl.test", "open.test"))
+
+    assert (_LET_PASS, 9) == (_answered(world, inside), len(_answered(world, outside)))
+
+
+def test_spoiled_packets_with_an_acl_of_all_zones(tmp_path: Path) -> None:
+    """Who is let pass gets the reference path's answer to whatever he sends."""
+    world = make_world(tmp_path, [*ZONES, ":acl:all"], {**FILES, "all": _ACL})
+    outcomes, differences = compare_mutated(world, 10_000, 5782)
+
+    assert [] == differences
+    assert {None, Outcome.LISTED, Outcome.NXDOMAIN, Outcome.DROPPED} <= outcomes.keys()
 
 
 def test_nothing_is_answered_before_the_files_are_read(tmp_path: Path) -> None:
@@ -449,7 +497,7 @@ def test_hits_are_of_lists_alone(tmp_path: Path) -> None:
 
 
 def test_clients_do_not_matter(world: FileWorld) -> None:
-    """Whoever asks gets the same: acls are the reference path's."""
+    """Whoever asks gets the same where there is no acl."""
     packet = make_query("2.0.0.127.four.test. IN A")[0]
 
     assert 1 == len(

@@ -1,11 +1,12 @@
 """The datasets of clients: acl by address, and the fork's aclkey by a label of the question."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from rbl.terms import Address
+from rbl.terms import Address, Network
 from rbl.zone.rbldnsd import ipv4text, ipv6text
 from rbl.zone.rbldnsd.ipv4text import host_bits
 from rbl.zone.rbldnsd.reading import Reading
@@ -119,6 +120,14 @@ class Acl:
             if found is not None:
                 return found
         return Treatment.PASS
+
+    def actions(self) -> Iterator[tuple[Network, Action]]:
+        """Yield each network and what becomes of its clients' questions."""
+        for version, of_family in self.networks.items():
+            for bits, of_length in of_family.items():
+                for first, action in of_length.items():
+                    address = IPv4Address(first) if version == 4 else IPv6Address(first)
+                    yield ip_network((address, bits)), action
 
     def count(self) -> int:
         """Return the number of entries."""
