@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +28,9 @@ from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Se
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
+_SHORTEST_INTERVAL = timedelta(seconds=1)
+# With the time of a test, and of one that is under way in the neighbourhood, it stays below an hour.
+_LONGEST_INTERVAL = timedelta(minutes=45)
 # What any path takes in one packet (IPv6: 1280 octets with the headers).
 UNFRAGMENTED_OCTETS = 1232
 _PREFIX = "RBL_"
@@ -205,6 +209,8 @@ class Probe(_Section):
     """Envelopes in one session: Exim ends a session after ten commands that send no mail."""
     messages_per_step: int = Field(default=5, ge=1, le=25)
     """Messages sent before waiting for returns."""
+    connections_per_day: int = Field(default=250, ge=10, le=10_000)
+    """Connections to one host within a day, whatever for: the policy page names it."""
     lease: Duration = timedelta(minutes=2)
     """How long a worker may be silent before another takes over its run."""
 
@@ -222,6 +228,14 @@ class Probe(_Section):
             msg = "set acknowledge = true once you have read docs/probing.md: you answer for every test"
             raise ValueError(msg)
         return self
+
+
+def _within_an_hour(value: timedelta) -> timedelta:
+    """Return an interval that leaves time for the test itself; and not so short that nobody could wait."""
+    if not _SHORTEST_INTERVAL <= value <= _LONGEST_INTERVAL:
+        msg = "must be between 1 second and 45 minutes"
+        raise ValueError(msg)
+    return value
 
 
 class Lists(_Section):
@@ -244,16 +258,68 @@ class Lists(_Section):
         timedelta(hours=24),
     )
     """After how long an inconclusive test is tried again, each time; then it is given up."""
-    retest_cooldown: Duration = timedelta(hours=1)
-    """After a failed retest the next may be asked for so much later; doubled each time."""
-    retest_cooldown_limit: Duration = timedelta(days=7)
-    """The longest such wait."""
+    retest_interval: Annotated[Duration, AfterValidator(_within_an_hour)] = timedelta(minutes=40)
+    """From one retest of a host to the next, whoever asks; at most 45 minutes: who closes a host is
+    tested within an hour."""
+    retest_pause: Duration = timedelta(minutes=5)
+    """The least time between two retests of a host, for networks that are granted an early one."""
+    early_retests: int = Field(default=6, ge=0, le=100)
+    """Early retests of a host within a day, for all networks (IPv4 /24, IPv6 /64) that ask together."""
+    early_retests_each: int = Field(default=2, ge=0, le=100)
+    """Early retests of a host within a day for one network."""
     periodic_retest: Duration = timedelta(days=90)
     """The age at which a listing is tested again without being asked (RFC 6471 §2.2.1)."""
     follow_up: Duration = timedelta(hours=24)
     """How long after a delisting the host is looked at once more."""
     unreachable_delists_after: Duration = timedelta(hours=24)
     """A listed host that has not answered for so long is delisted."""
+
+
+class KeyQuota(_Section):
+    """How much one key may bring about."""
+
+    nominations: int = Field(default=500, ge=0, le=1_000_000_000)
+    """Nominations within a day."""
+    networks: int = Field(default=200, ge=0, le=1_000_000_000)
+    """Networks (IPv4 /24, IPv6 /64) whose hosts are tested within a day for its nominations."""
+    waiting: int = Field(default=100, ge=0, le=1_000_000_000)
+    """Tests that wait to begin."""
+
+
+class TrustedQuota(KeyQuota):
+    """How much the key of a trusted nominator may bring about."""
+
+    nominations: int = Field(default=5000, ge=0, le=1_000_000_000)
+    """Nominations within a day."""
+    networks: int = Field(default=2000, ge=0, le=1_000_000_000)
+    """Networks (IPv4 /24, IPv6 /64) whose hosts are tested within a day for its nominations."""
+    waiting: int = Field(default=1000, ge=0, le=1_000_000_000)
+    """Tests that wait to begin."""
+
+
+class NormalQuota(KeyQuota):
+    """How much the key of a nominator of normal trust may bring about."""
+
+
+class TrialQuota(KeyQuota):
+    """How much the key of a nominator on trial may bring about; an operator looks before a test."""
+
+    nominations: int = Field(default=50, ge=0, le=1_000_000_000)
+    """Nominations within a day."""
+    networks: int = Field(default=50, ge=0, le=1_000_000_000)
+    """Networks (IPv4 /24, IPv6 /64) whose hosts are tested within a day for its nominations."""
+    waiting: int = Field(default=50, ge=0, le=1_000_000_000)
+    """Tests that wait to begin."""
+
+
+class KeyQuotas(_Section):
+    """What one nominator's key may bring about, by trust; `rbl key limit` changes it for a key."""
+
+    alarm_share: float = Field(default=0.8, gt=0, le=1)
+    """At this share of a quota, and at the whole, the log has an alarm."""
+    trusted: TrustedQuota = TrustedQuota()
+    normal: NormalQuota = NormalQuota()
+    trial: TrialQuota = TrialQuota()
 
 
 class Log(_Section):
@@ -285,6 +351,7 @@ class Settings(_Section):
     collector: Collector = Collector()
     probe: Probe = Probe()
     lists: Lists = Lists()
+    quotas: KeyQuotas = KeyQuotas()
     log: Log = Log()
     client: Client = Client()
 

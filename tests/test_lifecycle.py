@@ -218,21 +218,3 @@ def test_a_test_given_up_says_how_often_it_was_tried() -> None:
     )
 
     assert expected == after_step(Verdict.DEFERRED, facts(retries_done=4), POLICY, NOW)
-
-
-@pytest.mark.parametrize(
-    ("failed", "wait"),
-    [
-        (-1, timedelta(0)),
-        (0, timedelta(0)),
-        (1, HOUR),
-        (2, 2 * HOUR),
-        (3, 4 * HOUR),
-        (8, 128 * HOUR),
-        (9, 7 * DAY),
-        (10_000, 7 * DAY),
-    ],
-)
-def test_the_wait_after_failed_retests_doubles_up_to_a_week(failed: int, wait: timedelta) -> None:
-    """One hour after the first, twice as long each time, a week at most, without overflow."""
-    assert wait == POLICY.cooldown(failed)

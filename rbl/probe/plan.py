@@ -146,17 +146,20 @@ def plan(
     token: TokenSource,
     *,
     extensions: frozenset[str] = frozenset(),
+    first: str | None = None,
 ) -> tuple[Envelope, ...]:
     """Return the envelopes to test *target* with, in the order of sending, each with two new tokens.
 
     *hostname* is what the server calls itself, or its PTR; None, and whatever is no host name,
-    leaves out the forms that need one. *extensions* are ids from ``suggested``.
+    leaves out the forms that need one. *extensions* are ids from ``suggested``. *first* is the id of the
+    form that relayed last: where it still does, nothing else need be tried.
 
     Raises:
         BadInput: a token is too short, too long or not ``[a-z0-9]``.
     """
     name = host_name(hostname) if hostname is not None else None
-    forms = _FORMS + tuple(form for form in _EXTENSIONS if form.test in extensions)
+    forms = _FORMS + tuple(form for form in _EXTENSIONS if form.test in extensions or form.test == first)
+    forms = tuple(sorted(forms, key=lambda form: form.test != first))
     return tuple(_envelope(form, target, identity, name, token) for form in forms)
 
 

@@ -7,16 +7,16 @@ is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``de
 
 import asyncio
 import socket
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
 from rbl import lifecycle
 from rbl.config import Probe
-from rbl.errors import RblError, Unavailable
+from rbl.errors import RblError
 from rbl.lifecycle import Event
 from rbl.probe.dialogue import Contact
+from rbl.probe.lease import Lease
 from rbl.probe.step import Step, Tools
 from rbl.probe.verdict import Offered, Returned, verdict
 from rbl.store import conclusions, probes, runs
@@ -29,8 +29,6 @@ _log = structlog.get_logger()
 
 # A resolver answers within this or not at all; the name is only a help.
 _NAME_TIMEOUT_SECONDS = 10
-# Renewed so often that one renewal may fail.
-_RENEWALS_PER_LEASE = 3
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -81,8 +79,9 @@ async def name_of(address: Address) -> str | None:
 
 async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Contact | None:
     """Return how the step's sessions went, with the lease renewed all the while."""
-    sessions = asyncio.create_task(_sessions(tools, claim, first_wait))
-    renewals = asyncio.create_task(_keep_lease(tools, claim))
+    lease = Lease(tools.store, claim, tools.settings.probe.lease, tools.clock)
+    sessions = asyncio.create_task(_sessions(tools, claim, first_wait, lease))
+    renewals = asyncio.create_task(lease.keep())
     try:
         await asyncio.wait({sessions, renewals}, return_when=asyncio.FIRST_COMPLETED)
         if not sessions.done():
@@ -94,33 +93,15 @@ async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Con
         await asyncio.gather(sessions, renewals, return_exceptions=True)
 
 
-async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta) -> Contact | None:
+async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> Contact | None:
     """Return how the last session of the step began; a fault of the program is nobody else's."""
     try:
-        return await Step(tools, claim, first_wait).run()
+        return await Step(tools, claim, first_wait, lease).run()
     except RblError:
         raise
     except Exception:  # noqa: BLE001 — the rim: the run must end, and not be tried for ever
         _log.exception("probe_error", address=str(claim.address), run=claim.run_id)
         return Contact.OUR_FAULT
-
-
-async def _keep_lease(tools: Tools, claim: Claim) -> None:
-    """Renew the lease until cancelled.
-
-    Raises:
-        Conflict: it was lost.
-    """
-    lease = tools.settings.probe.lease
-
-    def renew() -> None:
-        with tools.store.writing() as session:
-            runs.renew(session, claim, tools.clock(), lease)
-
-    while True:
-        await asyncio.sleep(lease.total_seconds() / _RENEWALS_PER_LEASE)
-        with suppress(Unavailable):  # the next renewal may succeed before the lease runs out
-            await asyncio.to_thread(renew)
 
 
 def _offered(row: EnvelopeRow, window: timedelta, now: datetime) -> Offered:

@@ -64,12 +64,16 @@ def end_step(
     if outcome.next_due is None:
         run.finished_at = now
     else:
-        run.due_at = outcome.next_due
+        run.due_at = outcome.next_due if run.wanted_at is None else min(outcome.next_due, run.wanted_at)
     session.flush()
     was = host.state
     if lifecycle.allows(was, outcome.event):
         hosts.happen(session, host, outcome.event, act, policy)
         _follow(session, host, was, outcome.event, act, policy)
+    if host.state is State.LISTED and run.finished_at is not None and run.wanted_at is not None:
+        again = Act("public", "a retest was asked for while one was under way", now)
+        hosts.happen(session, host, Event.ASK_RETEST, again, policy)
+        runs.queue(session, host, Purpose.RETEST, again.actor, max(run.wanted_at, now), now)
     signal.notify(session, runs.CHANNEL)
     return host.state
 
@@ -83,7 +87,6 @@ def _follow(session: Session, host: Host, was: State, event: Event, act: Act, po
                 _list(session, host, act, policy)
         case Event.PROVE if was is not State.LISTED:  # else one more message of an earlier test came back
             host.failed_retests += 1
-            host.retest_allowed_at = act.at + times.cooldown(host.failed_retests)
             host.periodic_due_at = act.at + times.periodic_retest
         case Event.STAY:
             host.periodic_due_at = act.at + times.periodic_retest

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from rbl.store.probetables import ProbeEnvelope, Receipt, TranscriptRow
+from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
 from rbl.store.runs import Claim, held
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
@@ -85,6 +85,36 @@ def receipts(session: Session, run_id: int) -> Sequence[ReceiptRow]:
         .order_by(Receipt.id)
     )
     return [ReceiptRow(test_id, kind, peer, at) for test_id, kind, peer, at in rows if kind is not None]
+
+
+def relayed_last(session: Session, host_id: int) -> str | None:
+    """Return the id of the form by which the host relayed in the last test that proved it, or None."""
+    return session.execute(
+        select(ProbeEnvelope.test_id)
+        .join(ProbeRun, ProbeRun.id == ProbeEnvelope.run_id)
+        .where(ProbeRun.host_id == host_id, ProbeEnvelope.result == EnvelopeResult.RELAYED)
+        .order_by(ProbeRun.id.desc(), ProbeEnvelope.id)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def count_connections(session: Session, host_id: int, since: datetime) -> int:
+    """Return how often our tester connected to a host after *since*."""
+    return session.execute(
+        select(func.count(ProbeConnection.id)).where(
+            ProbeConnection.host_id == host_id, ProbeConnection.at > since
+        )
+    ).scalar_one()
+
+
+def connect(session: Session, claim: Claim, now: datetime) -> None:
+    """Count a connection to the host, before it is made.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    held(session, claim)
+    session.add(ProbeConnection(host_id=claim.host_id, at=now))
 
 
 def transcript(session: Session, run_id: int, after: int = 0) -> Sequence[tuple[int, TranscriptLine]]:

@@ -13,6 +13,8 @@ from rbl.store.columns import AddressText, Base, Key, word
 from rbl.store.tables import Host
 from rbl.terms import Address, EnvelopeResult, Purpose, Verdict
 
+WORK_CHANNEL = "rbl_work"  # of PostgreSQL's LISTEN and NOTIFY
+
 
 class ProbeRun(Base):
     """One relay test of a host: due, held by a worker, waiting for returns, or over.
@@ -37,6 +39,19 @@ class ProbeRun(Base):
             postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_probe_runs_host", "host_id"),
+        Index("ix_probe_runs_key", "key_id", "created_at"),
+        Index(
+            "ix_probe_runs_waiting",
+            "key_id",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index(
+            "ix_probe_runs_leased",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -44,6 +59,7 @@ class ProbeRun(Base):
     neighbourhood: Mapped[str] = mapped_column(String(43))  # the /24 or /64: one test at a time
     purpose: Mapped[Purpose] = mapped_column(word(Purpose))
     asked_by: Mapped[str]
+    key_id: Mapped[int | None] = mapped_column(ForeignKey("api_keys.id"))  # whose nomination it is for
     verdict: Mapped[Verdict | None] = mapped_column(word(Verdict))
     why: Mapped[str | None]  # the verdict in words
     banner: Mapped[str | None]  # greeting and EHLO reply, capped
@@ -52,6 +68,7 @@ class ProbeRun(Base):
     retries_done: Mapped[int] = mapped_column(server_default="0")
     steps_done: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime]
+    wanted_at: Mapped[datetime | None]  # a look was asked for: then at the latest, whatever is waited for
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     lease_until: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
@@ -107,3 +124,26 @@ class Receipt(Base):
     rcpt_to: Mapped[str]
     message: Mapped[bytes] = mapped_column(LargeBinary)  # zlib
     received_at: Mapped[datetime]
+
+
+class ProbeConnection(Base):
+    """A connection of our tester to a host; kept for a day, in which they are counted."""
+
+    __tablename__ = "probe_connections"
+    __table_args__ = (Index("ix_probe_connections_host", "host_id", "at"),)
+
+    id: Mapped[Key]
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    at: Mapped[datetime]
+
+
+class EarlyRetest(Base):
+    """A retest that some network was granted before its turn; kept for a day, in which they are counted."""
+
+    __tablename__ = "early_retests"
+    __table_args__ = (Index("ix_early_retests_host", "host_id", "at"),)
+
+    id: Mapped[Key]
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    network: Mapped[str] = mapped_column(String(43))  # the /24 or /64 of whoever asked; no address
+    at: Mapped[datetime]

@@ -124,6 +124,13 @@ CODES: Mapping[str, Code] = {
     "idempotency-mismatch": Code(
         "The Idempotency-Key was used for something else", "Use a new key for a new message."
     ),
+    "quota": Code(
+        "This key has nominated as much as it may for now",
+        "Try again after the time in Retry-After. The operator sees it too, and can allow more.",
+    ),
+    "suspended": Code(
+        "This key is suspended", "Nothing is taken with it for now: write to the operator, who answers."
+    ),
     "no-such-nomination": Code("There is no such nomination", "Check its number."),
     # lists, hosts, retests
     "no-such-zone": Code("There is no such list", "GET /v1/zones names the lists."),
@@ -140,9 +147,6 @@ CODES: Mapping[str, Code] = {
     ),
     "listed-by-test": Code(
         "This was listed by a test", "Withdraw the host: POST /v1/hosts/{address}/decisions."
-    ),
-    "retest-too-soon": Code(
-        "The last retest found it still open", "Close the relay, then ask again after the time given."
     ),
     "already-listed": Code("It is listed already", "End the listing first where it is to change."),
     "expiry-past": Code("The listing would have expired already", "Give an expires_at in the future."),

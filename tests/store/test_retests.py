@@ -12,7 +12,7 @@ from rbl.store.listings import NewListing
 from rbl.store.retests import Retest
 from rbl.terms import Purpose, State, Verdict
 from tests.store import steps
-from tests.store.steps import ELSEWHERE, HOUR, MINUTE, NOW, PEER, POLICY, RELAY, ZONE, act
+from tests.store.steps import ELSEWHERE, MINUTE, NOW, PEER, POLICY, RELAY, ZONE, act
 
 OLD = timedelta(days=90)
 
@@ -41,7 +41,7 @@ def test_a_listed_host_is_retested_when_asked(opened: Store) -> None:
     asked = ask(opened)
     claimed = steps.must_claim(opened)
 
-    assert Retest(PEER, claimed.run_id, State.RETEST_QUEUED, is_new=True) == asked
+    assert Retest(PEER, claimed.run_id, State.RETEST_QUEUED, is_new=True, begins_at=NOW) == asked
     assert (Purpose.RETEST, "public") == (claimed.purpose, claimed.asked_by)
     assert State.RETESTING is steps.host(opened).state
     steps.check(opened)
@@ -70,26 +70,6 @@ def test_asked_for_by_many_at_once_it_is_made_once(opened: Store) -> None:
     asked = [one for one in outcomes if not isinstance(one, RblError)]
 
     assert (8, 1, 1) == (len(asked), sum(one.is_new for one in asked), len({one.run_id for one in asked}))
-
-
-def test_after_a_failed_retest_the_next_must_wait(opened: Store) -> None:
-    """Who asks too soon is told when the next may be asked for."""
-    steps.make_listed(opened)
-    ask(opened)
-    steps.relay_once(opened)
-    with pytest.raises(Refused) as caught:
-        ask(opened, 20 * MINUTE)
-    later = ask(opened, HOUR)
-
-    assert ("retest-too-soon", 40 * MINUTE, True) == (
-        caught.value.code,
-        caught.value.retry_after,
-        later.is_new,
-    )
-    assert (
-        "the last retest found 203.0.113.9 still open: the next may be asked for at 2026-03-01 13:00:00 UTC"
-        == caught.value.message
-    )
 
 
 def test_an_unknown_host_is_not_found(opened: Store) -> None:
