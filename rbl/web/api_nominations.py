@@ -1,6 +1,7 @@
 """``/v1/nominations``: spam comes in as evidence, and the host that it proves is tested.
 
-Logs ``nominated``.
+Logs ``nominated``, and ``quota_alarm`` when a key comes to the share of its quota that the settings name,
+and to the whole.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pydantic import Base64Bytes, ConfigDict, Field, ValidationError, model_vali
 from starlette.requests import ClientDisconnect
 
 from rbl.errors import BadInput, NotFound
+from rbl.quotas import Alarm, of_settings
 from rbl.store import nominations
 from rbl.store.nominations import NewNomination, NominationView
 from rbl.terms import Address, Role, State
@@ -162,6 +164,7 @@ _FORMS: dict[str, Any] = {
             role=403,
             exempt=403,
             do_not_test=403,
+            suspended=403,
             no_such_zone=404,
             idempotency_mismatch=409,
             concurrent_change=409,
@@ -173,6 +176,7 @@ _FORMS: dict[str, Any] = {
             reserved_address=422,
             too_old=422,
             bad_idempotency_key=422,
+            quota=429,
         ),
     },
 )
@@ -191,7 +195,8 @@ def nominate(
 ) -> NominationAnswer:
     """The address comes from the Received field that your own MX wrote on top.
 
-    The evidence is kept, and a test is due. The same spam again answers 200 with the first nomination.
+    The evidence is kept, and a test is due where the host has none under way. The same spam again answers
+    200 with your own first nomination; what others handed in makes no difference.
     """
     limit = parts.settings.lists.max_evidence_octets
     if len(sent.message) > limit:
@@ -207,8 +212,15 @@ def nominate(
         claimed=sent.claimed,
         idempotency_key=idempotency_key,
     )
+    alarms: list[Alarm] = []
     with parts.store.writing() as session:
-        view, is_new = nominations.nominate(session, new, caller, policy, now)
+        view, is_new = nominations.nominate(
+            session, new, caller, policy, now, quotas=of_settings(parts.settings.quotas), tell=alarms.append
+        )
+    for alarm in alarms:
+        _log.warning(
+            "quota_alarm", key=alarm.key, of=alarm.measure.value, used=alarm.used, quota=alarm.quota
+        )
     if is_new:
         _log.info("nominated", zone=view.zone, address=str(view.address), nominator=caller.name, id=view.id)
     else:

@@ -16,9 +16,10 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.errors import RblError
-from rbl.store import hosts, runs, switches
+from rbl.store import hosts, limits, runs, switches
 from rbl.terms import State
 from rbl.web import problems
+from rbl.web.api_limits import quotas_of
 from rbl.web.documents import tells
 from rbl.web.fields import Answer
 from rbl.web.parts import Parts, UsedParts
@@ -125,7 +126,7 @@ class StoreCollector(Collector):
             return self._families
 
     def _count(self) -> list[GaugeMetricFamily]:
-        found = by_state, unfinished, due = _families()
+        found = by_state, unfinished, due, used, quota = _families()
         try:
             with self._parts.store.reading() as session:
                 for zone in self._parts.policies:
@@ -135,6 +136,12 @@ class StoreCollector(Collector):
                     all_runs, due_runs = runs.count_unfinished(session, zone, self._parts.now())
                     unfinished.add_metric([zone], all_runs)
                     due.add_metric([zone], due_runs)
+                for key in limits.of_all(
+                    session, quotas_of(self._parts.settings.quotas), self._parts.now()
+                ):
+                    for measure, count in key.used.items():
+                        used.add_metric([key.name, measure.value], count)
+                        quota.add_metric([key.name, measure.value], key.quota.of(measure))
         except RblError:  # /readyz tells of it
             return _families()
         return found
@@ -145,6 +152,8 @@ def _families() -> list[GaugeMetricFamily]:
         GaugeMetricFamily("rbl_hosts", "Hosts by state", labels=["zone", "state"]),
         GaugeMetricFamily("rbl_probe_runs_unfinished", "Tests that are not over", labels=["zone"]),
         GaugeMetricFamily("rbl_probe_runs_due", "Tests that a worker could begin now", labels=["zone"]),
+        GaugeMetricFamily("rbl_key_used", "What an API key used of a quota", labels=["key", "of"]),
+        GaugeMetricFamily("rbl_key_quota", "The quota of an API key", labels=["key", "of"]),
     ]
 
 
