@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from rbl.config import KeyQuota, KeyQuotas
 from rbl.errors import Refused
 from rbl.terms import Trust
 
@@ -72,6 +73,16 @@ class Alarm:
     quota: int
 
 
+def of_settings(settings: KeyQuotas) -> Quotas:
+    """Return the quotas that the settings have."""
+    return Quotas(
+        trusted=_quota(settings.trusted),
+        normal=_quota(settings.normal),
+        trial=_quota(settings.trial),
+        alarm_share=settings.alarm_share,
+    )
+
+
 def must_allow(key: str, measure: Measure, used: int, quota: int, retry_after: timedelta | None) -> None:
     """Let one more of *measure* be used by the key of that name, which used *used*.
 
@@ -95,3 +106,7 @@ def alarm(key: str, measure: Measure, used: int, quota: int, share: float) -> Al
     if used in {quota, max(int(quota * share), 1)}:
         return Alarm(key, measure, used, quota)
     return None
+
+
+def _quota(settings: KeyQuota) -> Quota:
+    return Quota(settings.nominations, settings.networks, settings.waiting)

@@ -6,7 +6,7 @@ import typer
 
 from rbl.cli.context import settings_of
 from rbl.cli.opening import now, opened
-from rbl.quotas import Measure
+from rbl.quotas import Measure, of_settings
 from rbl.terms import Act
 
 _KeyId = Annotated[int, typer.Argument(help="As `rbl key list` shows it.")]
@@ -24,16 +24,15 @@ def limit(
     show: Annotated[bool, typer.Option("--show", help="Change nothing, say how it is.")] = False,
     why: _Why = "no reason given",
 ) -> None:
-    """Allow a key more or less than its trust does: nominations a day, networks tested a day, tests waiting."""
+    """Allow a key more or less than its trust does: nominations and networks a day, tests waiting."""
     from rbl.store import limits  # noqa: PLC0415 — see rbl.cli
-    from rbl.web.api_limits import quotas_of  # noqa: PLC0415
 
     settings = settings_of(context)
     with opened(settings) as store, store.writing() as session:
         if not show:
             act = Act("shell", why, now())
             limits.change(session, key_id, limits.NewLimit(nominations, networks, waiting), act)
-        view = limits.of_key(session, key_id, quotas_of(settings.quotas), now())
+        view = limits.of_key(session, key_id, of_settings(settings.quotas), now())
     suspended = "" if view.suspended_at is None else ", suspended"
     uses = (f"{measure.value} {view.used[measure]} of {view.quota.of(measure)}" for measure in Measure)
     typer.echo(f"{view.name}: {', '.join(uses)}{suspended}")

@@ -90,9 +90,10 @@ class Worker:
         try:
             places = self._tools.settings.probe.concurrency
             while len(self._steps) < places + _RETEST_PLACES and not self._stopping:
-                claim = await asyncio.to_thread(self._claim, retests_only=len(self._steps) >= places)
+                is_full = len(self._steps) >= places
+                claim = await asyncio.to_thread(self._claim, retests_only=is_full)
                 if claim is None:
-                    return await asyncio.to_thread(self._next_due)
+                    return None if is_full else await asyncio.to_thread(self._next_due)
                 step = asyncio.create_task(self._step(claim))
                 self._steps[step] = claim
                 step.add_done_callback(self._done)

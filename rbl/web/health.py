@@ -16,10 +16,10 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.errors import RblError
+from rbl.quotas import of_settings
 from rbl.store import hosts, limits, runs, switches
 from rbl.terms import State
 from rbl.web import problems
-from rbl.web.api_limits import quotas_of
 from rbl.web.documents import tells
 from rbl.web.fields import Answer
 from rbl.web.parts import Parts, UsedParts
@@ -136,12 +136,11 @@ class StoreCollector(Collector):
                     all_runs, due_runs = runs.count_unfinished(session, zone, self._parts.now())
                     unfinished.add_metric([zone], all_runs)
                     due.add_metric([zone], due_runs)
-                for key in limits.of_all(
-                    session, quotas_of(self._parts.settings.quotas), self._parts.now()
-                ):
+                quotas = of_settings(self._parts.settings.quotas)
+                for key in limits.of_all(session, quotas, self._parts.now()):
                     for measure, count in key.used.items():
-                        used.add_metric([key.name, measure.value], count)
-                        quota.add_metric([key.name, measure.value], key.quota.of(measure))
+                        used.add_metric([str(key.key_id), measure.value], count)
+                        quota.add_metric([str(key.key_id), measure.value], key.quota.of(measure))
         except RblError:  # /readyz tells of it
             return _families()
         return found
@@ -152,7 +151,9 @@ def _families() -> list[GaugeMetricFamily]:
         GaugeMetricFamily("rbl_hosts", "Hosts by state", labels=["zone", "state"]),
         GaugeMetricFamily("rbl_probe_runs_unfinished", "Tests that are not over", labels=["zone"]),
         GaugeMetricFamily("rbl_probe_runs_due", "Tests that a worker could begin now", labels=["zone"]),
-        GaugeMetricFamily("rbl_key_used", "What an API key used of a quota", labels=["key", "of"]),
+        GaugeMetricFamily(
+            "rbl_key_used", "What an API key, by its number, used of a quota", labels=["key", "of"]
+        ),
         GaugeMetricFamily("rbl_key_quota", "The quota of an API key", labels=["key", "of"]),
     ]
 

@@ -119,10 +119,12 @@ def _address_page(
     with parts.store.reading() as session:
         story = stories.story(session, zone, address)
         told = None if story.current_run is None else dialogues.progress(session, zone, address)
-        host = story.host
-        time = host and retests.time_of(
-            session, parts.policies[zone], host.id, host.retest_allowed_at, network_of(request), now
-        )
+        time = None
+        if (host := story.host) is not None:
+            network = network_of(request)
+            time = retests.time_of(
+                session, parts.policies[zone], host.id, host.retest_allowed_at, network, now
+            )
     zone_file = parts.zone_files[zone]
     platform = next((run.platform for run in story.runs if run.platform), None)
     context = {
