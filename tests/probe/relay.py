@@ -43,7 +43,7 @@ class Relay:
 
     def __init__(self, rcpt: Said = taken, on_message: Callable[[str, bytes], None] | None = None) -> None:
         self._rcpt = rcpt
-        self._on_message = on_message
+        self.on_message = on_message
         self.port = 0
         self.senders: list[str] = []
         self.recipients: list[str] = []  # all that were offered
@@ -71,8 +71,8 @@ class Relay:
         content = envelope.original_content
         assert isinstance(content, bytes)
         self.messages.append(content)
-        if self._on_message is not None:
-            self._on_message(envelope.rcpt_tos[0], content)
+        if self.on_message is not None:
+            self.on_message(envelope.rcpt_tos[0], content)
         return "250 2.0.0 Queued"
 
     @asynccontextmanager
