@@ -42,7 +42,7 @@ class Relay:
     """A mail server that answers each recipient by *rcpt*, and hands what it took to *on_message*."""
 
     def __init__(self, rcpt: Said = taken, on_message: Callable[[str, bytes], None] | None = None) -> None:
-        self._rcpt = rcpt
+        self.rcpt = rcpt
         self.on_message = on_message
         self.port = 0
         self.senders: list[str] = []
@@ -62,7 +62,7 @@ class Relay:
     ) -> str:
         self.senders.append(envelope.mail_from or "")
         self.recipients.append(address)
-        answer = self._rcpt(address)
+        answer = self.rcpt(address)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
