@@ -1,4 +1,4 @@
-"""The lease of a run: of two workers at most one says anything of an envelope, however long one stood still."""
+"""The lease of a run: of two workers at most one speaks, however long the other stood still."""
 
 import asyncio
 import signal
@@ -90,14 +90,14 @@ REFUSING = {"RCPT": "554 5.7.1 Relay access denied", "DATA": "354 go ahead", "QU
 def test_a_worker_that_stood_still_says_quit_and_no_more(
     store: Store, database_url: str, held: str
 ) -> None:
-    """Stopped for longer than its lease, in the middle of an envelope: when it goes on another has the run."""
+    """Stopped for longer than its lease in the middle of an envelope, whose run another has by then."""
     make_due(store, now())
     host = SlowHost(REFUSING, held)
 
     async def story() -> None:
         async with host.running():
             arguments = [database_url, str(host.port), "first", str(LEASE.total_seconds())]
-            first = subprocess.Popen([sys.executable, "-m", "tests.probe.workerprocess", *arguments])
+            first = _worker(*arguments)
             try:
                 await until(lambda: host.waits(0))
                 await asyncio.to_thread(stop, first, database_url)
@@ -117,6 +117,10 @@ def test_a_worker_that_stood_still_says_quit_and_no_more(
         assert ["QUIT"] == said
 
     run(story())
+
+
+def _worker(*arguments: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "tests.probe.workerprocess", *arguments])
 
 
 def stop(process: "subprocess.Popen[bytes]", url: str) -> None:
@@ -182,7 +186,7 @@ def test_the_own_clock_is_enough(store: Store, verb: str) -> None:
 
 
 def test_within_a_message_there_is_no_quit(store: Store) -> None:
-    """After 354 a QUIT would be a line of the message: the connection is closed, and no message was given."""
+    """After 354 a QUIT would be a line of the message: the connection is closed, nothing was given."""
     clock = Clock()
     make_due(store, clock())
     host = SlowHost({"DATA": "354 go ahead"}, "DATA")
