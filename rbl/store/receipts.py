@@ -66,16 +66,20 @@ def keep(session: Session, new: NewReceipt) -> None:
             (ProbeEnvelope.token == new.token) | (ProbeEnvelope.sender_token == new.token)
         )
     ).scalar_one_or_none()
-    if envelope is not None and new.kind is not None:
+    kind = new.kind
+    if envelope is not None and kind is not None:
         run = _lock_run(session, envelope.run_id)
         session.refresh(envelope)  # another receipt may have come while we waited for the lock
-        if envelope.result is not EnvelopeResult.RELAYED:  # proof is not undone by a later bounce
-            envelope.result = new.kind
-        _wake(session, run, new)
+        if _was_closed_since(envelope):
+            kind = None
+        else:
+            if envelope.result is not EnvelopeResult.RELAYED:  # proof is not undone by a later bounce
+                envelope.result = kind
+            _wake(session, run, new)
     session.add(
         Receipt(
             envelope_id=None if envelope is None else envelope.id,
-            kind=new.kind,
+            kind=kind,
             peer=new.peer,
             helo=new.helo[:_LONGEST_TEXT],
             mail_from=new.mail_from[:_LONGEST_TEXT],
@@ -84,6 +88,11 @@ def keep(session: Session, new: NewReceipt) -> None:
             received_at=new.received_at,
         )
     )
+
+
+def _was_closed_since(envelope: ProbeEnvelope) -> bool:
+    """Whether the host refused the envelope after it took its message: that one proves nothing of today."""
+    return envelope.result is EnvelopeResult.REFUSED and envelope.sent_at is not None
 
 
 def _lock_run(session: Session, run_id: int) -> ProbeRun:
