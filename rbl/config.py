@@ -14,23 +14,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Several, quoted
+from rbl.configlists import Lists
+from rbl.configquotas import KeyQuotas
+from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
-_SHORTEST_INTERVAL = timedelta(seconds=1)
-# With the time of a test, and of one that is under way in the neighbourhood, it stays below an hour.
-_LONGEST_INTERVAL = timedelta(minutes=45)
 # What any path takes in one packet (IPv6: 1280 octets with the headers).
 UNFRAGMENTED_OCTETS = 1232
 _PREFIX = "RBL_"
@@ -68,20 +59,14 @@ def parse_listen(value: object) -> Listen:
 ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
-    )
-
-
-class Database(_Section):
+class Database(Section):
     """Where nominations, listings and the journal are kept."""
 
     url: str = Field(default="sqlite:///var/rbl.db", repr=False)
     """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
-class Access(_Section):
+class Access(Section):
     """Who may ask the DNS server at all; each zone file may have rules of its own, asked after these."""
 
     default: Literal["allow", "refuse", "ignore", "empty"] = "allow"
@@ -105,7 +90,7 @@ class Access(_Section):
         return self
 
 
-class RateLimit(_Section):
+class RateLimit(Section):
     """How many answers the DNS server sends over UDP to a network that proves its address by no cookie."""
 
     responses_per_second: int = Field(default=1000, ge=0, le=1_000_000)
@@ -122,7 +107,7 @@ class RateLimit(_Section):
     """Clients without a limit."""
 
 
-class Dns(_Section):
+class Dns(Section):
     """The DNS server."""
 
     listen: Several[ListenAt] = (Listen("127.0.0.1", 5300),)
@@ -146,7 +131,7 @@ class Dns(_Section):
     rate_limit: RateLimit = RateLimit()
 
 
-class Web(_Section):
+class Web(Section):
     """The public pages and the API."""
 
     listen: ListenAt = Listen("127.0.0.1", 8080)
@@ -159,7 +144,7 @@ class Web(_Section):
     """How to reach a person; must work for senders who are listed (RFC 6471 §2.2.2)."""
 
 
-class Collector(_Section):
+class Collector(Section):
     """The SMTP server that our test messages come back to."""
 
     listen: ListenAt = Listen("127.0.0.1", 2525)
@@ -170,7 +155,7 @@ class Collector(_Section):
     """The largest message taken: far above any bounce of a 4 KiB test message."""
 
 
-class Probe(_Section):
+class Probe(Section):
     """The relay tester. Off until it has an identity and is told that testing is wanted."""
 
     enabled: bool = False
@@ -230,106 +215,14 @@ class Probe(_Section):
         return self
 
 
-def _within_an_hour(value: timedelta) -> timedelta:
-    """Return an interval that leaves time for the test itself; and not so short that nobody could wait."""
-    if not _SHORTEST_INTERVAL <= value <= _LONGEST_INTERVAL:
-        msg = "must be between 1 second and 45 minutes"
-        raise ValueError(msg)
-    return value
-
-
-class Lists(_Section):
-    """The policy of listing and delisting; shown to the public (RFC 6471 §2.1)."""
-
-    approve_listings: bool = False
-    """Whether a proven relay waits for an operator, unless a trusted nominator named it."""
-    max_evidence_age: Duration = timedelta(days=7)
-    """How old a spam may be when it is handed in."""
-    max_evidence_octets: int = Field(default=256 * 1024, ge=1024, le=16 * 1024 * 1024)
-    """How large a spam may be when it is handed in."""
-    first_wait: Duration = timedelta(minutes=5)
-    """How long a step of a test waits for its messages before the next forms are tried."""
-    return_window: Duration = timedelta(hours=72)
-    """How long a message may take to come back: what mail servers keep in their queues."""
-    retries: Several[Duration] = (
-        timedelta(minutes=15),
-        timedelta(hours=1),
-        timedelta(hours=4),
-        timedelta(hours=24),
-    )
-    """After how long an inconclusive test is tried again, each time; then it is given up."""
-    retest_interval: Annotated[Duration, AfterValidator(_within_an_hour)] = timedelta(minutes=40)
-    """From one retest of a host to the next, whoever asks; at most 45 minutes: who closes a host is
-    tested within an hour."""
-    retest_pause: Duration = timedelta(minutes=5)
-    """The least time between two retests of a host, for networks that are granted an early one."""
-    early_retests: int = Field(default=6, ge=0, le=100)
-    """Early retests of a host within a day, for all networks (IPv4 /24, IPv6 /64) that ask together."""
-    early_retests_each: int = Field(default=2, ge=0, le=100)
-    """Early retests of a host within a day for one network."""
-    periodic_retest: Duration = timedelta(days=90)
-    """The age at which a listing is tested again without being asked (RFC 6471 §2.2.1)."""
-    follow_up: Duration = timedelta(hours=24)
-    """How long after a delisting the host is looked at once more."""
-    unreachable_delists_after: Duration = timedelta(hours=24)
-    """A listed host that has not answered for so long is delisted."""
-
-
-class KeyQuota(_Section):
-    """How much one key may bring about."""
-
-    nominations: int = Field(default=500, ge=0, le=1_000_000_000)
-    """Nominations within a day."""
-    networks: int = Field(default=200, ge=0, le=1_000_000_000)
-    """Networks (IPv4 /24, IPv6 /64) whose hosts are tested within a day for its nominations."""
-    waiting: int = Field(default=100, ge=0, le=1_000_000_000)
-    """Tests that wait to begin."""
-
-
-class TrustedQuota(KeyQuota):
-    """How much the key of a trusted nominator may bring about."""
-
-    nominations: int = Field(default=5000, ge=0, le=1_000_000_000)
-    """Nominations within a day."""
-    networks: int = Field(default=2000, ge=0, le=1_000_000_000)
-    """Networks (IPv4 /24, IPv6 /64) whose hosts are tested within a day for its nominations."""
-    waiting: int = Field(default=1000, ge=0, le=1_000_000_000)
-    """Tests that wait to begin."""
-
-
-class NormalQuota(KeyQuota):
-    """How much the key of a nominator of normal trust may bring about."""
-
-
-class TrialQuota(KeyQuota):
-    """How much the key of a nominator on trial may bring about; an operator looks before a test."""
-
-    nominations: int = Field(default=50, ge=0, le=1_000_000_000)
-    """Nominations within a day."""
-    networks: int = Field(default=50, ge=0, le=1_000_000_000)
-    """Networks (IPv4 /24, IPv6 /64) whose hosts are tested within a day for its nominations."""
-    waiting: int = Field(default=50, ge=0, le=1_000_000_000)
-    """Tests that wait to begin."""
-
-
-class KeyQuotas(_Section):
-    """What one nominator's key may bring about, by trust; `rbl key limit` changes it for a key."""
-
-    alarm_share: float = Field(default=0.8, gt=0, le=1)
-    """At this share of a quota, and at the whole, the log has an alarm."""
-    trusted: TrustedQuota = TrustedQuota()
-    normal: NormalQuota = NormalQuota()
-    trial: TrialQuota = TrialQuota()
-
-
-class Log(_Section):
+class Log(Section):
     """Log lines, one for each event."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is written; queries only at debug."""
 
 
-class Client(_Section):
+class Client(Section):
     """What `rbl nominate` talks to."""
 
     server: str = "http://127.0.0.1:8080"
@@ -338,7 +231,7 @@ class Client(_Section):
     """A nominator's key."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one process."""
 
     zones: Several[Path] = (Path("zones/relays.example.toml"),)

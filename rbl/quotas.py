@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from rbl.config import KeyQuota, KeyQuotas
+from rbl.configquotas import KeyQuota, KeyQuotas
 from rbl.errors import Refused
 from rbl.terms import Trust
 

@@ -28,6 +28,7 @@ UNTESTED_ALONE = {
     "rbl/mail/wrapping.py": "of evidence, and tested through it",
     "rbl/probe/connection.py": "of smtp, and tested through it",
     "rbl/probe/dialogue.py": "facts only",
+    "rbl/probe/rows.py": "of step, and tested through it",
     "rbl/probe/step.py": "of runner, and tested through it",
     "rbl/responder/codes.py": "words only",
     "rbl/responder/filerecords.py": "of filezones, and tested through it",
@@ -45,6 +46,9 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/probe/test_retest.py": "of a retest through plan, step and conclusion",
+    "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",
+    "tests/store/test_renominations.py": "of nominations after every story that a host may have",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
 }
 FOLDERS_OF_THE_WHOLE = {

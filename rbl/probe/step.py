@@ -28,6 +28,7 @@ from rbl.probe.dialogue import Contact, EnvelopeOutcome
 from rbl.probe.lease import Lease
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
+from rbl.probe.rows import envelope_of, planned_row
 from rbl.probe.smtp import Session
 from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
@@ -201,7 +202,7 @@ class Step:
     async def _untried(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
         """Return the envelopes that are left, after making and storing the plan where there is none."""
         if rows:
-            return [_envelope(row) for row in rows if row.result is None]
+            return [envelope_of(row) for row in rows if row.result is None]
         return await self._planned(session)
 
     async def _planned(self, session: Session) -> list[Envelope]:
@@ -301,7 +302,7 @@ class Step:
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
     ) -> None:
         with self._tools.store.writing() as session:
-            probes.plan(session, self._claim, [_row(envelope) for envelope in planned], hostname)
+            probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
             probes.greeted(session, self._claim, told, platform)
 
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
@@ -332,7 +333,7 @@ class Step:
 
 
 async def _given(_session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
-    return [_envelope(row) for row in rows]
+    return [envelope_of(row) for row in rows]
 
 
 def identity_of(settings: Settings) -> Identity:
@@ -344,28 +345,3 @@ def identity_of(settings: Settings) -> Identity:
 def new_token() -> str:
     """Return a new unguessable token of 128 random bits."""
     return secrets.token_hex(16)
-
-
-def _row(envelope: Envelope) -> EnvelopeRow:
-    return EnvelopeRow(
-        id=0,  # the database gives it
-        test_id=envelope.test,
-        token=envelope.recipient_token,
-        sender_token=envelope.sender_token,
-        mail_from=envelope.mail_from,
-        rcpt_to=envelope.rcpt_to,
-        result=None if envelope.skipped is None else EnvelopeResult.NOT_RUN,
-        reply=envelope.skipped,
-        sent_at=None,
-    )
-
-
-def _envelope(row: EnvelopeRow) -> Envelope:
-    return Envelope(
-        row.test_id,
-        planning.title(row.test_id),
-        row.mail_from,
-        row.rcpt_to,
-        row.token,
-        row.sender_token,
-    )

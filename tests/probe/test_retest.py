@@ -10,7 +10,7 @@ import pytest
 
 from rbl.lifecycle import DAY
 from rbl.probe.runner import run_step
-from rbl.store import probes, retests
+from rbl.store import probes, retests, runs
 from rbl.store.engine import Store
 from rbl.terms import EnvelopeResult, State, Verdict
 from tests.probe import relay
@@ -169,7 +169,7 @@ def test_a_look_that_finds_nothing_new_is_short(
     last = max(row.sent_at for row in _rows(store) if row.sent_at is not None)
     assert last < clock() - 40 * MINUTE
     with store.reading() as session:
-        assert last + POLICY.times.return_window == steps.runs.next_due(session)
+        assert last + POLICY.times.return_window == runs.next_due(session)
 
 
 def test_a_host_is_connected_to_so_often_a_day(store: Store, clock: Clock) -> None:
@@ -185,7 +185,7 @@ def test_a_host_is_connected_to_so_often_a_day(store: Store, clock: Clock) -> No
                 assert claimed is not None
                 await run_step(tools, claimed, POLICY)
                 with store.reading() as session:
-                    due_at = steps.runs.next_due(session)
+                    due_at = runs.next_due(session)
                 clock.move(due_at - clock() if due_at else 2 * DAY)
         counted = [at for at in host.heard if at]
 
