@@ -11,7 +11,6 @@ Log events: ``rbldnsd_started``, ``rbldnsd_stopped``, ``metrics_listening``, ``q
 
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -25,6 +24,7 @@ import typer
 
 from rbl import __version__
 from rbl.cli import logs, rbldnsdoptions, rbldnsdprocess
+from rbl.cli.preloading import preload
 from rbl.cli.rbldnsdoptions import CommandLine
 from rbl.config import Dns, Listen, Log
 from rbl.errors import BadInput, ConfigError, RblError
@@ -93,6 +93,7 @@ def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> 
         typer.Exit: it ended instead of starting; it has said why.
     """
     reading, writing = os.pipe()
+    nowhere = rbldnsdprocess.nowhere()  # while there is one
     if os.fork():
         os.close(writing)
         with os.fdopen(reading, "rb") as told:
@@ -104,7 +105,8 @@ def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> 
     def started() -> None:
         os.write(writing, b"\0")
         os.close(writing)
-        rbldnsdprocess.leave_terminal(keep_output=line.query_log is not None and line.query_log.path == "-")
+        to_output = line.query_log is not None and line.query_log.path == "-"
+        rbldnsdprocess.leave_terminal(nowhere, keep_output=to_output)
 
     status = 1
     try:
@@ -143,7 +145,6 @@ class Daemon:
         self._style = filezones.Style(dns, line.minimal)
         self._answer = filezones.answer
         self._open = threading.Event()
-        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._hot = self._hot_files()
         self._server = Server(
             rbldnsdoptions.listening(line),
@@ -171,8 +172,7 @@ class Daemon:
             ConfigError: something cannot be as the command line says.
             BadInput: a dataset cannot be loaded, and ``-q`` is not given.
         """
-        for number in _SIGNALS:
-            signal.signal(number, lambda number, _: self._signals.put(number))
+        signals = rbldnsdprocess.Signals(_SIGNALS)
         line = self._line
         if not line.foreground:
             rbldnsdprocess.log_to_syslog(line.facility)
@@ -183,6 +183,7 @@ class Daemon:
         try:
             if line.process_file is not None:
                 rbldnsdprocess.write_process_file(line.process_file)
+            preload()
             rbldnsdprocess.enter_folders(line.root, line.folder)
             rbldnsdprocess.become(user)
             if line.quick:
@@ -193,7 +194,7 @@ class Daemon:
                     why = "; ".join(self._follower.failed)
                     raise BadInput(f"zone loading errors, aborting: {why}", code="not-loaded")
                 self._start(started)
-            self._until_stopped()
+            self._until_stopped(signals)
         finally:
             self._open.set()
             self._server.stop()
@@ -224,13 +225,11 @@ class Daemon:
         self._query_log.write(reply, client, now)
         return reply
 
-    def _until_stopped(self) -> None:
+    def _until_stopped(self, signals: rbldnsdprocess.Signals) -> None:
         """Look for files that changed, and do what signals ask for, until one asks to stop."""
-        timeout = self._line.check_seconds or None
         while True:
-            try:
-                number = self._signals.get(timeout=timeout)
-            except queue.Empty:
+            number = signals.next(self._line.check_seconds)
+            if number is None:
                 self._write_statistics(self._statistics.line(time.time()))
                 self._follower.follow()
                 continue
