@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # Typer hands its arguments over as they are: rbldnsdoptions takes them apart.
 UNPARSED = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False}
 _LARGEST_REPLY = 2048  # octets over UDP, as rbldnsd
+# Between two looks at a file that is being written.
+_SETTLING_SECONDS = 1.0
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *_STOPS)
 
@@ -207,6 +209,8 @@ class Daemon:
         self._write_statistics("")
         if self._hot is not None:
             self._follower.watch(self._hot.publish)
+        # After the compiled path: what it answered from until now is free by then.
+        self._follower.watch(lambda _: rbldnsdprocess.give_memory_back())
         self._open.set()
         _log.info(
             "rbldnsd_started",
@@ -227,17 +231,22 @@ class Daemon:
 
     def _until_stopped(self, signals: rbldnsdprocess.Signals) -> None:
         """Look for files that changed, and do what signals ask for, until one asks to stop."""
+        check_seconds = self._line.check_seconds
+        look_at = time.monotonic() + check_seconds
         while True:
-            number = signals.next(self._line.check_seconds)
+            until_look = max(0.0, look_at - time.monotonic()) if check_seconds else None
+            number = signals.next(_SETTLING_SECONDS if self._follower.is_settling else until_look)
             if number is None:
-                self._write_statistics(self._statistics.line(time.time()))
+                if check_seconds and time.monotonic() >= look_at:
+                    self._write_statistics(self._statistics.line(time.time()))
+                    look_at = time.monotonic() + check_seconds
                 self._follower.follow()
                 continue
             if number in _STOPS:
                 break
             if number == signal.SIGHUP:
                 self._reopen_query_log()
-                self._follower.follow()
+                self._follower.follow(told=True)
             else:
                 self._tell_numbers(reset=number == signal.SIGUSR2)
         self._tell_numbers(reset=False)
@@ -281,7 +290,8 @@ def _follower(
     line: CommandLine, assignments: "tuple[Assignment, ...]", registry: "CollectorRegistry"
 ) -> "FileFollower":
     """Return what reads the files; their names are relative to the working folder."""
-    from rbl.responder.filefollower import FileFollower, FileMetrics  # noqa: PLC0415 — see rbl.cli
+    from rbl.responder.filechanges import Caution  # noqa: PLC0415 — see rbl.cli
+    from rbl.responder.filefollower import FileFollower, FileMetrics  # noqa: PLC0415
     from rbl.zone.rbldnsd.reading import Options  # noqa: PLC0415
 
     options = Options(
@@ -291,7 +301,8 @@ def _follower(
         accept_host_bits=line.accept_host_bits,
         decompress=line.decompress,
     )
-    return FileFollower(assignments, options, Path(), FileMetrics(registry))
+    caution = None if line.any_change else Caution()
+    return FileFollower(assignments, options, Path(), FileMetrics(registry), caution)
 
 
 def _serve_metrics(at: Listen, registry: "CollectorRegistry") -> None:
