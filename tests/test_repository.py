@@ -50,6 +50,7 @@ TESTS_OF_THE_WHOLE = {
     "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",
     "tests/store/test_renominations.py": "of nominations after every story that a host may have",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
+    "tests/cli/test_looking.py": "of every command that only reads",
 }
 FOLDERS_OF_THE_WHOLE = {
     "tests/attacks": "what strangers do to a running list, and what is left of it",
