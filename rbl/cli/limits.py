@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rbl.cli.context import settings_of
-from rbl.cli.opening import now, opened
+from rbl.cli.opening import looked_into, now, opened
 from rbl.quotas import Measure, of_settings
 from rbl.terms import Act
 
@@ -28,10 +28,11 @@ def limit(
     from rbl.store import limits  # noqa: PLC0415 — see rbl.cli
 
     settings = settings_of(context)
-    with opened(settings) as store, store.writing() as session:
-        if not show:
-            act = Act("shell", why, now())
+    if not show:
+        act = Act("shell", why, now())
+        with opened(settings) as store, store.writing() as session:
             limits.change(session, key_id, limits.NewLimit(nominations, networks, waiting), act)
+    with looked_into(settings) as store, store.reading() as session:
         view = limits.of_key(session, key_id, of_settings(settings.quotas), now())
     suspended = "" if view.suspended_at is None else ", suspended"
     uses = (f"{measure.value} {view.used[measure]} of {view.quota.of(measure)}" for measure in Measure)
