@@ -6,13 +6,13 @@ nothing; ``runner`` does. Log event: ``probed``, once for a step.
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
+from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.probe import message, platforms
@@ -27,6 +27,7 @@ from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.runs import Claim
 from rbl.terms import Address, EnvelopeResult, Purpose
+from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
 
@@ -157,7 +158,7 @@ class Step:
                 self._claim.address,
                 self._identity,
                 hostname,
-                new_token,
+                self._new_token,
                 extensions=planning.suggested(platform, frozenset()),
             )
             await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
@@ -217,6 +218,9 @@ class Step:
             probes.record(session, self._claim, tried, lines[told:])
         return len(lines)
 
+    def _new_token(self, kind: TokenKind) -> str:
+        return testtoken.make(kind, self._tools.mark_key)
+
     def _message(self, envelope: Envelope) -> bytes:
         claim = self._claim
         public_url = self._tools.settings.web.public_url
@@ -237,11 +241,6 @@ def identity_of(settings: Settings) -> Identity:
     """Return the names that the tester goes by."""
     domain = settings.collector.domain
     return Identity(settings.probe.ehlo_name or "", domain, settings.probe.sender_domain or domain)
-
-
-def new_token() -> str:
-    """Return a new unguessable token of 128 random bits."""
-    return secrets.token_hex(16)
 
 
 def _row(envelope: Envelope) -> EnvelopeRow:
