@@ -16,6 +16,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from rbl.configcollector import CollectorStore
 from rbl.configlists import Lists
 from rbl.configquotas import KeyQuotas
 from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
@@ -153,6 +154,11 @@ class Collector(Section):
     """The domain of the test recipients. Its MX must be this collector and nothing else."""
     max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)
     """The largest message taken: far above any bounce of a 4 KiB test message."""
+    heartbeat: Duration = Field(
+        default=timedelta(seconds=5), ge=timedelta(seconds=0.1), le=timedelta(minutes=1)
+    )
+    """How often it says in the database that it listens; no test is closed for what nobody could hear."""
+    store: CollectorStore = CollectorStore()
 
 
 class Probe(Section):

@@ -126,6 +126,7 @@ class Policy:
     approve_listings: bool = False  # proof waits for an operator unless the nominator is trusted
     first_wait: timedelta = timedelta(minutes=5)  # for the first messages to come back
     return_window: timedelta = timedelta(hours=72)  # the queue lifetime of common mail servers
+    look_again: timedelta = timedelta(seconds=5)  # whether the collector has reported meanwhile
     retries: tuple[timedelta, ...] = (  # greylisting: the same envelopes again
         timedelta(minutes=15),
         timedelta(hours=1),
@@ -204,7 +205,7 @@ class RunFacts:
 
     listed: bool  # the host is in DNS: a retest
     retries_done: int  # how often this run was deferred before
-    last_sent_at: datetime | None  # when the last message of this run was taken
+    waited_until: datetime | None  # for the messages of this run that were taken
     more_envelopes: bool  # some forms of the plan have not been tried yet
     unreachable_since: datetime | None  # the first of the unreachable retests in a row
 
@@ -240,9 +241,11 @@ def after_step(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime)
 
 def _await_return(facts: RunFacts, policy: Policy, now: datetime) -> Outcome:
     """Wait for the messages taken: shortly while forms are left to try, then for the whole window."""
-    sent_at = facts.last_sent_at or now
-    due = now + policy.first_wait if facts.more_envelopes else sent_at + policy.return_window
-    return Outcome(Event.AWAIT, max(due, now), "the host took our message: waiting for it to come back")
+    until = facts.waited_until or now + policy.return_window
+    due = now + policy.first_wait if facts.more_envelopes else until
+    # Over, and the collector has not yet said that it was there until then: it is asked again soon.
+    due = due if due > now else now + policy.look_again
+    return Outcome(Event.AWAIT, due, "the host took our message: waiting for it to come back")
 
 
 def _try_again(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime) -> Outcome:

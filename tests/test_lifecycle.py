@@ -86,6 +86,7 @@ withdrawn        queue       queued
 """
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND = timedelta(seconds=1)
 POLICY = Policy()
 
 
@@ -147,15 +148,15 @@ def facts(  # what is usual, and what a row changes
     *,
     listed: bool = False,
     retries_done: int = 0,
-    sent: timedelta | None = None,
+    until: timedelta | None = None,
     more: bool = False,
     gone: timedelta | None = None,
 ) -> RunFacts:
-    """Return the facts of a run whose last message was taken *sent* ago, of a host *gone* for so long."""
+    """Return the facts of a run whose messages are waited for *until* then, of a host *gone* so long."""
     return RunFacts(
         listed=listed,
         retries_done=retries_done,
-        last_sent_at=None if sent is None else NOW - sent,
+        waited_until=None if until is None else NOW + until,
         more_envelopes=more,
         unreachable_since=None if gone is None else NOW - gone,
     )
@@ -176,11 +177,23 @@ NEW, LISTED = facts(), facts(listed=True)
         (Verdict.MULTIHOP, LISTED, Event.BLOCK, None, "stays listed until a person has looked"),
         (Verdict.TESTER_BLOCKED, NEW, Event.BLOCK, None, "refuses us, not the envelope"),
         (Verdict.TESTER_BLOCKED, LISTED, Event.BLOCK, None, "blocking the tester is no way out"),
-        (Verdict.UNPROVEN, facts(sent=MINUTE, more=True), Event.AWAIT, 5 * MINUTE, "then the next forms"),
-        (Verdict.UNPROVEN, facts(sent=MINUTE), Event.AWAIT, 72 * HOUR - MINUTE, "72 hours from the last"),
+        (
+            Verdict.UNPROVEN,
+            facts(until=72 * HOUR, more=True),
+            Event.AWAIT,
+            5 * MINUTE,
+            "then the next forms",
+        ),
+        (Verdict.UNPROVEN, facts(until=71 * HOUR), Event.AWAIT, 71 * HOUR, "as long as one may come back"),
         (Verdict.UNPROVEN, facts(), Event.AWAIT, 72 * HOUR, "nothing known of the sending: from now"),
-        (Verdict.UNPROVEN, facts(sent=80 * HOUR), Event.AWAIT, timedelta(0), "the window is over: now"),
-        (Verdict.UNPROVEN, facts(listed=True, sent=HOUR), Event.AWAIT, 71 * HOUR, "listed as long"),
+        (
+            Verdict.UNPROVEN,
+            facts(until=-HOUR),
+            Event.AWAIT,
+            5 * SECOND,
+            "over: soon, when the collector was heard",
+        ),
+        (Verdict.UNPROVEN, facts(listed=True, until=HOUR), Event.AWAIT, HOUR, "listed as long"),
         (Verdict.DEFERRED, NEW, Event.DEFER, 15 * MINUTE, "greylisting: soon"),
         (Verdict.DEFERRED, facts(retries_done=1), Event.DEFER, HOUR, "then later"),
         (Verdict.DEFERRED, facts(retries_done=2), Event.DEFER, 4 * HOUR, "and later"),

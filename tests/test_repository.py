@@ -25,6 +25,8 @@ FOREIGN = {
 # No test file of their own, and why.
 UNTESTED_ALONE = {
     "rbl/__main__.py": "one call, which the tests of the command line make",
+    "rbl/mail/delivery.py": "facts only",
+    "rbl/mail/session.py": "of collector, and tested through it",
     "rbl/mail/wrapping.py": "of evidence, and tested through it",
     "rbl/probe/connection.py": "of smtp, and tested through it",
     "rbl/probe/dialogue.py": "facts only",

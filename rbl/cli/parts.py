@@ -40,7 +40,6 @@ from rbl.zone import zonefile
 from rbl.zone.zonefile import ZoneFile
 
 if TYPE_CHECKING:
-    from rbl.mail.collector import Received
     from rbl.store.engine import Store
     from rbl.store.hosts import ZonePolicy
 
@@ -222,21 +221,11 @@ def mark_key(store: "Store") -> bytes:
 @asynccontextmanager
 async def collector(built: Built) -> AsyncIterator[str]:
     """Take messages for our tokens."""
-    from rbl.mail import collector as mail_collector  # noqa: PLC0415 — see above
-    from rbl.mail import returns  # noqa: PLC0415
+    from rbl.cli import collectorpart  # noqa: PLC0415 — see above
 
-    settings = built.settings.collector
     key = await asyncio.to_thread(mark_key, built.store)
-
-    def deliver(received: "Received") -> None:
-        returns.keep(built.store, key, received)
-
-    sink = mail_collector.Collector(settings, deliver)
-    await sink.start()
-    try:
-        yield f"{sink.bound} for {settings.domain}"
-    finally:
-        await sink.stop()
+    async with collectorpart.listening(built.settings, built.store, key, worker_name()) as line:
+        yield line
 
 
 @asynccontextmanager

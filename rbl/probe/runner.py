@@ -7,11 +7,13 @@ is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``de
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from rbl import lifecycle
+from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
 from rbl.lifecycle import Event
@@ -19,7 +21,7 @@ from rbl.probe.dialogue import Contact
 from rbl.probe.lease import Lease
 from rbl.probe.step import Step, Tools
 from rbl.probe.verdict import Offered, Returned, verdict
-from rbl.store import conclusions, probes, runs
+from rbl.store import attendance, conclusions, probes, runs
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -52,15 +54,23 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
     with tools.store.writing() as session:
         runs.held(session, claim)
         rows = probes.envelopes(session, claim.run_id)
-        window = policy.times.return_window
-        offered = [_offered(row, window, now) for row in rows]
+        heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
+        offered = [_offered(row, heard, policy.times) for row in rows]
         returned = [Returned(one.kind, one.peer) for one in probes.receipts(session, claim.run_id)]
         found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
         more = any(row.result is None for row in rows)
-        facts = conclusions.facts(session, claim, found, now, more_envelopes=more)
+        until = [_waited_until(row, heard, policy.times) for row in rows]
+        facts = conclusions.facts(
+            session,
+            claim,
+            found,
+            now,
+            more_envelopes=more,
+            waited_until=max((one for one in until if one is not None), default=None),
+        )
         outcome = lifecycle.after_step(found, facts, policy.times, now)
         if outcome.event is Event.DEFER and outcome.next_due is not None:
-            probes.try_again(session, claim)
+            probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
     _tell(claim, found, outcome.why, state, was_listed=facts.listed)
     return found
@@ -104,18 +114,31 @@ async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Le
         return Contact.OUR_FAULT
 
 
-def _offered(row: EnvelopeRow, window: timedelta, now: datetime) -> Offered:
+def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Offered:
+    until = _waited_until(row, heard, times)
     return Offered(
         test=row.test_id,
         result=row.result,
         reply=row.reply or "",
         taken=row.sent_at is not None,
-        awaited=_is_awaited(row, window, now),
+        awaited=until is not None and heard.known_until < until,
+        unheard=until is not None
+        and row.sent_at is not None
+        and was_missed(row.sent_at, heard, times.first_wait),
     )
 
 
-def _is_awaited(row: EnvelopeRow, window: timedelta, now: datetime) -> bool:
-    return row.result is EnvelopeResult.QUEUED and row.sent_at is not None and now < row.sent_at + window
+def _waited_until(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> datetime | None:
+    """Return until when the message of *row* is waited for, None where it is not in a queue."""
+    if row.result is not EnvelopeResult.QUEUED or row.sent_at is None:
+        return None
+    return waited_until(row.sent_at, heard, times.return_window, times.first_wait)
+
+
+def _first_sent(rows: Sequence[EnvelopeRow]) -> datetime | None:
+    """Return when the first of the messages that did not come back yet was taken."""
+    queued = (row.sent_at for row in rows if row.result is EnvelopeResult.QUEUED)
+    return min((sent_at for sent_at in queued if sent_at is not None), default=None)
 
 
 def _names(probe: Probe) -> tuple[str, ...]:

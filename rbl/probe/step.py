@@ -10,7 +10,6 @@ look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,6 +17,7 @@ from functools import partial
 
 import structlog
 
+from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
@@ -35,6 +35,7 @@ from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.runs import Claim
 from rbl.terms import Address, EnvelopeResult, Purpose
+from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
 
@@ -218,7 +219,7 @@ class Step:
             self._claim.address,
             self._identity,
             hostname,
-            new_token,
+            self._new_token,
             extensions=planning.suggested(platform, frozenset()),
             first=await asyncio.to_thread(self._relayed_last),
         )
@@ -316,6 +317,9 @@ class Step:
             probes.record(session, self._claim, tried, lines[told:])
         return len(lines)
 
+    def _new_token(self, kind: TokenKind) -> str:
+        return testtoken.make(kind, self._tools.mark_key)
+
     def _message(self, envelope: Envelope) -> bytes:
         claim = self._claim
         public_url = self._tools.settings.web.public_url
@@ -340,8 +344,3 @@ def identity_of(settings: Settings) -> Identity:
     """Return the names that the tester goes by."""
     domain = settings.collector.domain
     return Identity(settings.probe.ehlo_name or "", domain, settings.probe.sender_domain or domain)
-
-
-def new_token() -> str:
-    """Return a new unguessable token of 128 random bits."""
-    return secrets.token_hex(16)

@@ -7,7 +7,7 @@ lock and then finds the run parked, and wakes it; so none is overlooked.
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rbl import lifecycle
@@ -15,20 +15,22 @@ from rbl.errors import BadInput, Conflict, Refused
 from rbl.lifecycle import Event, Outcome
 from rbl.store import hosts, runs, signal
 from rbl.store.hosts import ZonePolicy
-from rbl.store.probetables import ProbeEnvelope
 from rbl.store.runs import Claim
 from rbl.store.tables import ApiKey, Host, Nomination
 from rbl.terms import Act, Purpose, State, Trust, Verdict
 
 
 def facts(
-    session: Session, claim: Claim, verdict: Verdict, now: datetime, *, more_envelopes: bool
+    session: Session,
+    claim: Claim,
+    verdict: Verdict,
+    now: datetime,
+    *,
+    more_envelopes: bool,
+    waited_until: datetime | None = None,
 ) -> lifecycle.RunFacts:
     """Return what the lifecycle must know of a run to say what *verdict* means."""
     host = session.get_one(Host, claim.host_id, with_for_update=True)
-    last_sent_at = session.execute(
-        select(func.max(ProbeEnvelope.sent_at)).where(ProbeEnvelope.run_id == claim.run_id)
-    ).scalar_one()
     if verdict is not Verdict.UNREACHABLE:
         host.unreachable_since = None
     elif host.unreachable_since is None:
@@ -36,7 +38,7 @@ def facts(
     return lifecycle.RunFacts(
         listed=host.state.in_dns,
         retries_done=claim.retries_done,
-        last_sent_at=last_sent_at,
+        waited_until=waited_until,
         more_envelopes=more_envelopes,
         unreachable_since=host.unreachable_since,
     )

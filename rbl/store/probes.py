@@ -4,7 +4,7 @@ Written as it becomes known, envelope by envelope, by the worker that holds the 
 dies in the middle leaves nothing to guess.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -166,7 +166,8 @@ def greeted(session: Session, claim: Claim, banner: str, platform: str | None) -
 def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequence[TranscriptLine]) -> None:
     """Record what became of some envelopes, and the lines that were said.
 
-    A result that a receipt gave meanwhile (relayed, bounced) stays: it is later knowledge.
+    A result that a receipt gave meanwhile (relayed, bounced) stays: it is later knowledge. So does a
+    bounce that was here before the word that its message was sent.
 
     Raises:
         Conflict: the run is held by this worker no more.
@@ -182,6 +183,8 @@ def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequen
             row.result = outcome.result
         row.reply = outcome.reply[:_LONGEST_REPLY]
         row.sent_at = outcome.sent_at or row.sent_at
+        if row.result is EnvelopeResult.QUEUED and _has_bounced(session, row):
+            row.result = EnvelopeResult.BOUNCED
     last = session.execute(
         select(func.coalesce(func.max(TranscriptRow.seq), 0)).where(TranscriptRow.run_id == run.id)
     ).scalar_one()
@@ -189,14 +192,24 @@ def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequen
         session.add(TranscriptRow(run_id=run.id, seq=seq, at=line.at, side=line.side, text=line.text))
 
 
-def try_again(session: Session, claim: Claim) -> None:
-    """Forget the temporary results of a run, so that the next step tries those envelopes again."""
+def try_again(session: Session, claim: Claim, unheard: Collection[str] = ()) -> None:
+    """Forget the temporary results of a run, so that the next step tries those envelopes again.
+
+    So are those of the tests *unheard*, whose messages were taken while nobody listened for them.
+    """
     held(session, claim)
     rows = session.execute(
         select(ProbeEnvelope).where(
             ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.result.in_(_TEMPORARY),
+            ProbeEnvelope.result.in_(_TEMPORARY) | ProbeEnvelope.test_id.in_(unheard),
         )
     ).scalars()
     for row in rows:
         row.result = None
+
+
+def _has_bounced(session: Session, envelope: ProbeEnvelope) -> bool:
+    bounces = select(Receipt.id).where(
+        Receipt.envelope_id == envelope.id, Receipt.kind == EnvelopeResult.BOUNCED
+    )
+    return session.execute(bounces.limit(1)).scalar() is not None

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import Session as Peer
 from rbl.config import Collector, Settings
 from rbl.lifecycle import Policy
 from rbl.probe.step import Tools
-from rbl.store import receipts, runs
+from rbl.store import runs
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.receipts import NewReceipt
@@ -147,8 +147,7 @@ def come_back(
         message=b"Subject: open relay test\r\n\r\n",
         received_at=at,
     )
-    with store.writing() as session:
-        receipts.keep(session, new)
+    steps.keep(store, new)
 
 
 async def until(condition: Callable[[], bool]) -> None:
