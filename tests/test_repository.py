@@ -37,6 +37,7 @@ UNTESTED_ALONE = {
     "rbl/responder/counters.py": "of server and follower, and tested through them",
     "rbl/responder/tcp.py": "of server, and tested through it",
     "rbl/responder/udp.py": "of server, and tested through it",
+    "rbl/web/server.py": "of connection and door, and tested through them",
     "rbl/zone/answers.py": "of index, and tested through it",
     "rbl/zone/flatten.py": "of index, and tested through it",
     "rbl/zone/ranges.py": "of index, and tested through it",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle
-from rbl.cli import counts
+from rbl.cli import counts, descriptors
 from rbl.cli.latereader import LateReader
 from rbl.cli.opening import now
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
@@ -34,6 +34,7 @@ from rbl.responder.follower import Follower, index_path
 from rbl.responder.hits import ListingHits
 from rbl.responder.rules import Rules, rules_of
 from rbl.responder.server import Hot, Server
+from rbl.responder.tcp import TcpLimits
 from rbl.responder.usage import KeyUsage
 from rbl.zone import zonefile
 from rbl.zone.zonefile import ZoneFile
@@ -57,6 +58,7 @@ class Built:
     zones: Mapping[str, ZoneFile]  # by apex, the first is the default list
     registry: CollectorRegistry
     catalogue: Catalogue
+    shares: descriptors.Shares  # of the file descriptors that this process may have
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
 
     @property
@@ -90,6 +92,7 @@ def build(settings: Settings, open_store: "Callable[[], Store]") -> Built:
         zones=zones,
         registry=CollectorRegistry(),
         catalogue=Catalogue(zones.values()),
+        shares=descriptors.divide(settings, descriptors.raise_limit()),
     )
 
 
@@ -140,7 +143,8 @@ async def dns(built: Built) -> AsyncIterator[str]:
 
     hot = _hot(built, rules, usage)
     fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
-    server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
+    limits = TcpLimits(connections=built.shares.dns)
+    server = Server(settings.dns.listen, respond, counters, limits, hot=hot, fragments=fragments)
     hits.watch(server.take_hits)
     async with counts.kept(counts.Counts(built.open_store, usage, hits)):
         follower.start()
@@ -210,7 +214,8 @@ async def collector(built: Built) -> AsyncIterator[str]:
     def deliver(received: "Received") -> None:
         returns.keep(built.store, key, received)
 
-    sink = mail_collector.Collector(settings, deliver)
+    limits = mail_collector.Limits(connections=built.shares.collector)
+    sink = mail_collector.Collector(settings, deliver, limits)
     await sink.start()
     try:
         yield f"{sink.bound} for {settings.domain}"

@@ -35,6 +35,11 @@ CODES: Mapping[str, Code] = {
         "What was sent is too large",
         "Send the whole header of the spam and the beginning of its body; the detail names the limit.",
     ),
+    "head-too-large": Code(
+        "The head of the request is too large", "Send fewer and shorter fields; the detail names the limit."
+    ),
+    "too-slow": Code("The request took too long", "Send it again, at once and whole."),
+    "no-place": Code("All connections are taken", "Try again in a minute."),
     "no-such-page": Code(
         "There is nothing at this address", "Look at the OpenAPI document for what there is."
     ),
