@@ -46,6 +46,8 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/web/test_openapi.py": "of the whole API: it does as its description says",
+    "tests/web/test_roles.py": "of the whole API: who may do what",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
 }
 FOLDERS_OF_THE_WHOLE = {

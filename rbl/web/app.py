@@ -47,6 +47,7 @@ def create_app(parts: Parts) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,  # they load scripts from elsewhere, which our pages never do
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the client named: see problems
         openapi_tags=_TAGS,
         servers=[{"url": settings.web.public_url}],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},

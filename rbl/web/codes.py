@@ -179,6 +179,9 @@ CODES: Mapping[str, Code] = {
     ),
     "concurrent-change": Code("Somebody changed the same thing at the same moment", "Try again."),
     "database": Code("The database does not answer", "Try again in a minute. DNS goes on answering."),
+    "no-watcher": Code(
+        "This is for monitoring only", "Ask from a network that the setting web.watchers names."
+    ),
     "not-ready": Code("A part of the program is not ready", "The document names the part."),
     "internal": Code(
         "Something went wrong on our side", "Try again; if it stays, write to the operator with the time."
