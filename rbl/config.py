@@ -20,6 +20,7 @@ from rbl.configcollector import CollectorStore
 from rbl.configlists import Lists
 from rbl.configquotas import KeyQuotas
 from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
+from rbl.configweb import WebLimits
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
@@ -141,8 +142,11 @@ class Web(Section):
     """What people and bounce messages are told; no slash at the end."""
     trusted_proxies: Several[Network] = ()
     """Proxies whose X-Forwarded-For header is believed."""
+    watchers: Several[Network] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    """Who may read `/metrics` and `/readyz`: your monitoring. Nobody else is told how the program does."""
     contact: str = "postmaster@localhost"
     """How to reach a person; must work for senders who are listed (RFC 6471 §2.2.2)."""
+    limits: WebLimits = WebLimits()
 
 
 class Collector(Section):

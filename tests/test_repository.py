@@ -40,6 +40,7 @@ UNTESTED_ALONE = {
     "rbl/responder/counters.py": "of server and follower, and tested through them",
     "rbl/responder/tcp.py": "of server, and tested through it",
     "rbl/responder/udp.py": "of server, and tested through it",
+    "rbl/web/server.py": "of connection and door, and tested through them",
     "rbl/zone/answers.py": "of index, and tested through it",
     "rbl/zone/flatten.py": "of index, and tested through it",
     "rbl/zone/ranges.py": "of index, and tested through it",
@@ -51,6 +52,8 @@ TESTS_OF_THE_WHOLE = {
     "tests/probe/test_retest.py": "of a retest through plan, step and conclusion",
     "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",
     "tests/store/test_renominations.py": "of nominations after every story that a host may have",
+    "tests/web/test_openapi.py": "of the whole API: it does as its description says",
+    "tests/web/test_roles.py": "of the whole API: who may do what",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
     "tests/cli/test_looking.py": "of every command that only reads",
 }

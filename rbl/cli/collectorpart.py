@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from rbl.cli.opening import now
 from rbl.config import Settings
 from rbl.mail.attendant import Attendant
 from rbl.mail.collector import Collector
+from rbl.mail.places import Limits
 from rbl.mail.postbox import Postbox
 from rbl.mail.returns import Returns
 from rbl.mail.tokens import Tokens
@@ -25,8 +27,17 @@ if TYPE_CHECKING:
 _TIDY_EVERY = timedelta(minutes=1)
 
 
+def limits_of(connections: int) -> Limits:
+    """Return the limits of a collector that may have *connections* at once, kept places included."""
+    usual = Limits()
+    kept = usual.kept_connections * connections // (usual.connections + usual.kept_connections)
+    return replace(usual, connections=connections - kept, kept_connections=kept)
+
+
 @asynccontextmanager
-async def listening(settings: Settings, store: "Store", key: bytes, name: str) -> AsyncIterator[str]:
+async def listening(
+    settings: Settings, store: "Store", key: bytes, name: str, limits: Limits | None = None
+) -> AsyncIterator[str]:
     """Take mail, report the attendance of the collector called *name*, and yield where it listens.
 
     Raises:
@@ -63,7 +74,7 @@ async def listening(settings: Settings, store: "Store", key: bytes, name: str) -
             tidied_at = now()
 
     attendant = Attendant(name, report, own.heartbeat, now)
-    sink = Collector(own, deliver, tokens, attendant.refused)
+    sink = Collector(own, deliver, tokens, attendant.refused, limits)
     await sink.start()
     await attendant.begin()
     try:

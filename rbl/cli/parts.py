@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle, privatefiles
-from rbl.cli import counts
+from rbl.cli import counts, descriptors
 from rbl.cli.latereader import LateReader
 from rbl.cli.opening import now
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
@@ -35,6 +35,7 @@ from rbl.responder.follower import Follower, index_path
 from rbl.responder.hits import ListingHits
 from rbl.responder.rules import Rules, rules_of
 from rbl.responder.server import Hot, Server
+from rbl.responder.tcp import TcpLimits
 from rbl.responder.usage import KeyUsage
 from rbl.zone import zonefile
 from rbl.zone.zonefile import ZoneFile
@@ -58,6 +59,7 @@ class Built:
     zones: Mapping[str, ZoneFile]  # by apex, the first is the default list
     registry: CollectorRegistry
     catalogue: Catalogue
+    shares: descriptors.Shares  # of the file descriptors that this process may have
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
 
     @property
@@ -91,6 +93,7 @@ def build(settings: Settings, open_store: "Callable[[], Store]") -> Built:
         zones=zones,
         registry=CollectorRegistry(),
         catalogue=Catalogue(zones.values()),
+        shares=descriptors.divide(settings, descriptors.raise_limit()),
     )
 
 
@@ -143,7 +146,8 @@ async def dns(built: Built) -> AsyncIterator[str]:
 
     hot = _hot(built, rules, usage)
     fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
-    server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
+    limits = TcpLimits(connections=built.shares.dns)
+    server = Server(settings.dns.listen, respond, counters, limits, hot=hot, fragments=fragments)
     hits.watch(server.take_hits)
     async with counts.kept(counts.Counts(built.open_store, usage, hits)):
         follower.start()
@@ -224,7 +228,8 @@ async def collector(built: Built) -> AsyncIterator[str]:
     from rbl.cli import collectorpart  # noqa: PLC0415 — see above
 
     key = await asyncio.to_thread(mark_key, built.store)
-    async with collectorpart.listening(built.settings, built.store, key, worker_name()) as line:
+    limits = collectorpart.limits_of(built.shares.collector)
+    async with collectorpart.listening(built.settings, built.store, key, worker_name(), limits) as line:
         yield line
 
 

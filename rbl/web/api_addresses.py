@@ -10,7 +10,7 @@ from rbl.store import dialogues, retests, stories
 from rbl.terms import State
 from rbl.web import told
 from rbl.web.documents import tells
-from rbl.web.fields import AddressField, AddressPath, Answer, AskedPolicy
+from rbl.web.fields import LARGEST_NUMBER, AddressField, AddressPath, Answer, AskedPolicy
 from rbl.web.parts import UsedParts
 from rbl.web.requester import Requester
 
@@ -104,7 +104,7 @@ def transcript(
     parts: UsedParts,
     policy: AskedPolicy,
     address: AddressPath,
-    run_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="The test's number.", examples=[7])],
+    run_id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The test's number.", examples=[7])],
 ) -> told.TranscriptTold:
     """Every line that was said, once the address was listed; never a message."""
     with parts.store.reading() as session:

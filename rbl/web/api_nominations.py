@@ -23,7 +23,7 @@ from rbl.store.nominations import NewNomination, NominationView
 from rbl.terms import Address, Role, State
 from rbl.web.auth import Nominating, Operating
 from rbl.web.documents import tells
-from rbl.web.fields import AddressField, Answer, AskedPolicy, Body
+from rbl.web.fields import LARGEST_NUMBER, AddressField, Answer, AskedPolicy, Body, one_of
 from rbl.web.parts import UsedParts
 
 _log = structlog.get_logger()
@@ -39,6 +39,8 @@ _SPAM = (
 
 class NominationBody(Body):
     """A nomination as JSON; exactly one of *message* and *message_base64* is given."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": one_of(message=None, message_base64="base64")})
 
     message: str | None = Field(None, description="The spam's source, header and body.")
     message_base64: Base64Bytes | None = Field(None, description="The same, where it is not UTF-8.")
@@ -182,14 +184,16 @@ _FORMS: dict[str, Any] = {
 )
 def nominate(
     parts: UsedParts,
-    policy: AskedPolicy,
     caller: Nominating,
+    policy: AskedPolicy,
     sent: Annotated[Submitted, Depends(submitted)],
     response: Response,
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="The same key and message again give the first nomination.", examples=["8e03978e"]
+            description="The same key and message again give the first nomination.",
+            examples=["8e03978e"],
+            json_schema_extra={"minLength": 1, "maxLength": 255},
         ),
     ] = None,
 ) -> NominationAnswer:
@@ -229,7 +233,7 @@ def nominate(
     return _answer(parts, view)
 
 
-_Id = Annotated[int, Path(ge=1, le=2**63 - 1, description="The nomination's number.", examples=[17])]
+_Id = Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The nomination's number.", examples=[17])]
 
 
 @router.get(

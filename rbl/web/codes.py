@@ -35,6 +35,11 @@ CODES: Mapping[str, Code] = {
         "What was sent is too large",
         "Send the whole header of the spam and the beginning of its body; the detail names the limit.",
     ),
+    "head-too-large": Code(
+        "The head of the request is too large", "Send fewer and shorter fields; the detail names the limit."
+    ),
+    "too-slow": Code("The request took too long", "Send it again, at once and whole."),
+    "no-place": Code("All connections are taken", "Try again in a minute."),
     "no-such-page": Code(
         "There is nothing at this address", "Look at the OpenAPI document for what there is."
     ),
@@ -178,6 +183,9 @@ CODES: Mapping[str, Code] = {
     ),
     "concurrent-change": Code("Somebody changed the same thing at the same moment", "Try again."),
     "database": Code("The database does not answer", "Try again in a minute. DNS goes on answering."),
+    "no-watcher": Code(
+        "This is for monitoring only", "Ask from a network that the setting web.watchers names."
+    ),
     "not-ready": Code("A part of the program is not ready", "The document names the part."),
     "internal": Code(
         "Something went wrong on our side", "Try again; if it stays, write to the operator with the time."

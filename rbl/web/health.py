@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from threading import Lock
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -24,6 +24,7 @@ from rbl.web.documents import tells
 from rbl.web.fields import Answer
 from rbl.web.parts import Parts, UsedParts
 from rbl.web.problems import Standing
+from rbl.web.watchers import watching
 
 router = APIRouter(tags=["watching"])
 
@@ -64,7 +65,13 @@ async def healthz() -> Alive:
     return Alive()
 
 
-@router.get("/readyz", summary="Is every part ready?", response_model=Ready, responses=tells(not_ready=503))
+@router.get(
+    "/readyz",
+    summary="Is every part ready?",
+    response_model=Ready,
+    responses=tells(no_watcher=403, not_ready=503),
+    dependencies=[Depends(watching)],
+)
 def readyz(parts: UsedParts) -> Ready | Response:
     """503 with the same where one is not.
 
@@ -95,8 +102,9 @@ def readyz(parts: UsedParts) -> Ready | Response:
                 }
             },
         },
-        **tells(),
+        **tells(no_watcher=403),
     },
+    dependencies=[Depends(watching)],
 )
 def metrics(parts: UsedParts) -> Response:
     """Everything that the parts of this process count, and how many hosts are in each state."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from rbl import testtoken
@@ -97,3 +98,11 @@ def test_it_says_when_it_listened(store: Store, tmp_path: Path) -> None:
     (span,) = spans(store)
 
     assert span.began_at <= seen[0] < span.seen_at == span.expected_at
+
+
+@pytest.mark.parametrize(("connections", "expected"), [(240, (200, 40)), (24, (20, 4))])
+def test_its_share_of_connections(connections: int, expected: tuple[int, int]) -> None:
+    """What the process may have is divided between all peers and hosts under test as ever."""
+    limits = collectorpart.limits_of(connections)
+
+    assert expected == (limits.connections, limits.kept_connections)
