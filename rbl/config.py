@@ -14,14 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Several, quoted
 from rbl.errors import ConfigError
@@ -256,6 +249,13 @@ class Lists(_Section):
     """A listed host that has not answered for so long is delisted."""
 
 
+class Metrics(_Section):
+    """`/metrics`, `/healthz` and `/readyz` at an address of their own, whatever parts run."""
+
+    listen: ListenAt | None = None
+    """Address and port, in a network of your own: it tells everybody. None: only the web part has them."""
+
+
 class Log(_Section):
     """Log lines, one for each event."""
 
@@ -285,6 +285,7 @@ class Settings(_Section):
     collector: Collector = Collector()
     probe: Probe = Probe()
     lists: Lists = Lists()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     client: Client = Client()
 

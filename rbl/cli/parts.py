@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from rbl import lifecycle
 from rbl.cli import counts
 from rbl.cli.latereader import LateReader
+from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
 from rbl.errors import ConfigError
@@ -58,6 +59,7 @@ class Built:
     registry: CollectorRegistry
     catalogue: Catalogue
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
+    sockets: Sockets = field(default_factory=Sockets)  # of the process before, and of this one
 
     @property
     def store(self) -> "Store":
@@ -146,7 +148,11 @@ async def dns(built: Built) -> AsyncIterator[str]:
         follower.start()
         built.followers.append(follower)
         try:
-            server.start()
+            inherited = built.sockets.take("dns")
+            if inherited:  # the process before answers from as much
+                await _until_caught_up(follower)
+            server.start(inherited)
+            built.sockets.offer("dns", server.share)
             yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
             await asyncio.to_thread(server.stop)
@@ -180,10 +186,25 @@ def is_on_disk(built: Built) -> bool:
 
 async def until_dns_is_ready(built: Built) -> None:
     """Wait for a first index, so that "ready" is true; not for ever, since SERVFAIL is an answer too."""
+    await _until(built.catalogue.ready)
+
+
+async def _until_caught_up(follower: Follower) -> None:
+    """Wait until every zone is at the head of its journal, with a list to answer from."""
+    await _until(lambda: follower.ready() and follower.has_caught_up())
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_FIRST_INDEX_SECONDS):
-            while not built.catalogue.ready():  # noqa: ASYNC110 — the follower is a thread
+            while not is_so():  # noqa: ASYNC110 — the follower is a thread
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def write_indexes(built: Built) -> None:
+    """Write what DNS answers from to disk, for the process that takes over; from any thread."""
+    for follower in built.followers:
+        follower.write()
 
 
 def mark_key(store: "Store") -> bytes:
@@ -211,11 +232,11 @@ async def collector(built: Built) -> AsyncIterator[str]:
         returns.keep(built.store, key, received)
 
     sink = mail_collector.Collector(settings, deliver)
-    await sink.start()
+    await sink.start(built.sockets.listen("collector", settings.listen))
     try:
         yield f"{sink.bound} for {settings.domain}"
     finally:
-        await sink.stop()
+        await sink.stop(shared=built.sockets.are_shared)
 
 
 @asynccontextmanager

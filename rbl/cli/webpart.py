@@ -1,8 +1,6 @@
 """The web part of the program, joined to the others: pages and API under ``rbl serve``."""
 
 import asyncio
-import os
-import socket
 from collections import ChainMap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -13,7 +11,6 @@ import uvicorn
 from rbl.cli.opening import now
 from rbl.cli.parts import Built
 from rbl.config import Listen
-from rbl.errors import ConfigError
 from rbl.mail import evidence, redact
 from rbl.probe import advice, plan
 from rbl.terms import Evidence, Nominator
@@ -28,7 +25,7 @@ _WEB_GRACE_SECONDS = 5
 async def web(built: Built) -> AsyncIterator[str]:
     """Serve pages and the API."""
     settings = built.settings
-    listener = _listener(settings.web.listen)
+    listener = built.sockets.listen("web", settings.web.listen)
     app = create_app(web_parts(built))
     server = _Uvicorn(
         uvicorn.Config(
@@ -82,12 +79,3 @@ class _Uvicorn(uvicorn.Server):
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
         return nullcontext()
-
-
-def _listener(listen: Listen) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        return socket.create_server(listen, family=family, backlog=1024)
-    except OSError as fault:
-        why = os.strerror(fault.errno or 0)
-        raise ConfigError([f"web.listen: cannot listen on {listen}: {why}"]) from None
