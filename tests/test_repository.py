@@ -26,6 +26,7 @@ FOREIGN = {
 UNTESTED_ALONE = {
     "rbl/__main__.py": "one call, which the tests of the command line make",
     "rbl/cli/listening.py": "of takeover, and tested through it",
+    "rbl/cli/partnames.py": "words only, which test_serve gives to the command",
     "rbl/cli/presence.py": "tested with the processes that tell, in test_metricspart",
     "rbl/cli/supervisor.py": "of takeover, and tested through it",
     "rbl/mail/wrapping.py": "of evidence, and tested through it",
@@ -50,6 +51,7 @@ UNTESTED_ALONE = {
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
+    "tests/cli/test_looking.py": "of every command that only reads",
 }
 FOLDERS_OF_THE_WHOLE = {
     "tests/attacks": "what strangers do to a running list, and what is left of it",

@@ -12,14 +12,15 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from rbl import lifecycle
+from rbl import lifecycle, privatefiles
 from rbl.cli import counts
 from rbl.cli.latereader import LateReader
 from rbl.cli.listening import Sockets
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 # For the first index of all: one million listings take three seconds from SQL, and none from disk.
 _FIRST_INDEX_SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.01
+_NO_LIST_YET = "none could be read from the database yet (journal_lost in the log says why)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,11 @@ async def dns(built: Built) -> AsyncIterator[str]:
             inherited = built.sockets.take("dns")
             if inherited:  # the process before answers from as much
                 await _until_caught_up(follower)
+                if not follower.ready():
+                    _close(inherited)
+                    raise ConfigError(
+                        ["dns: there is no list to answer from, which the process before has"]
+                    )
             server.start(inherited)
             built.sockets.offer("dns", server.share)
             yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
@@ -184,21 +191,41 @@ def is_on_disk(built: Built) -> bool:
     return all(index_path(built.settings.data_dir, apex).exists() for apex in built.zones)
 
 
-async def until_dns_is_ready(built: Built) -> None:
-    """Wait for a first index, so that "ready" is true; not for ever, since SERVFAIL is an answer too."""
-    await _until(built.catalogue.ready)
+async def until_dns_is_ready(
+    built: Built, stopping: asyncio.Event | None = None, known: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, str]:
+    """Wait until DNS can answer from every list, or for the stop, and return nothing.
+
+    Not for ever: where it is clear why a list is missing, return those that are, by apex, each with why.
+    What is *known* already is waited for.
+    """
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not built.catalogue.ready() and not (stopping and stopping.is_set()):
+        missing = _without_index(built)
+        clear = _NO_LIST_YET not in missing.values() or time.monotonic() > end
+        if missing and missing != known and clear:
+            return missing
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return {}
+
+
+def _without_index(built: Built) -> Mapping[str, str]:
+    """Return the apexes of the zones that have no index, each with why."""
+    held = {apex: each.held for follower in built.followers for apex, each in follower.standings().items()}
+    zones = [zone.name for zone in built.catalogue.zones() if zone.served is None]
+    return {apex: held.get(apex) or _NO_LIST_YET for apex in zones}
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
 
 
 async def _until_caught_up(follower: Follower) -> None:
-    """Wait until every zone is at the head of its journal, with a list to answer from."""
-    await _until(lambda: follower.ready() and follower.has_caught_up())
-
-
-async def _until(is_so: Callable[[], bool]) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_FIRST_INDEX_SECONDS):
-            while not is_so():  # noqa: ASYNC110 — the follower is a thread
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    """Wait until every zone is at the head of its journal, with a list to answer from; not for ever."""
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not (follower.ready() and follower.has_caught_up()) and time.monotonic() < end:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def write_indexes(built: Built) -> None:
@@ -267,7 +294,7 @@ def _make_writable(folder: Path) -> None:
         ConfigError: it cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        privatefiles.make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as fault:
         raise ConfigError([f"data_dir: cannot write to {folder}: {fault.strerror}"]) from None

@@ -6,28 +6,32 @@ a test under way is laid down to be taken up again. A second signal kills. SIGUS
 process that takes over (``takeover``).
 
 Where an index of every zone is on disk, DNS answers from it before the database is asked, and while
-it does not answer the other parts wait. Log event: ``database_awaited``, once.
+it does not answer the other parts wait. Where there is none, DNS answers SERVFAIL until there is a list.
+What is not ready is said, and why, and "ready" when all is.
+
+Log events: ``database_awaited`` (once for each reason), ``not_ready`` (a list that DNS cannot answer from),
+``schema_changed`` (from what to what, also when it is made), ``files_exposed`` (to others on the machine).
 """
 
 import asyncio
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import logs, supervisor
+from rbl.cli import exposure, logs, supervisor
 from rbl.cli.context import settings_of
 from rbl.cli.opening import connected_late, now, prepare
+from rbl.cli.partnames import Part, chosen
 from rbl.config import Settings
-from rbl.errors import BadInput, ConfigError, Unavailable
+from rbl.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from rbl.cli.parts import Built
@@ -41,15 +45,6 @@ _SUCCESSION = signal.SIGUSR2  # start another process as this one was, which tak
 _DATABASE_PAUSE_SECONDS = 2.0
 
 _log = structlog.get_logger()
-
-
-class Part(StrEnum):
-    """What can run by itself."""
-
-    DNS = "dns"  # the responder and its follower
-    WEB = "web"  # pages and API
-    COLLECTOR = "collector"  # SMTP: test messages come back here
-    WORKER = "worker"  # tests hosts, ends expired listings
 
 
 def serve(
@@ -71,21 +66,6 @@ def serve(
     logs.set_up(settings.log)
     follow = Following(take_over or take_over_from is not None, take_over_from)
     run(settings, wanted, typer.echo, follow)
-
-
-def chosen(only: str | None) -> frozenset[Part]:
-    """Return the parts that ``--only`` names, or all of them.
-
-    Raises:
-        BadInput: it names something that is no part.
-    """
-    if only is None:
-        return frozenset(Part)
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    unknown = set(names) - set(Part)
-    if unknown or not names:
-        raise BadInput(f"--only takes some of {', '.join(Part)}, not {only!r}", code="bad-part")
-    return frozenset(Part(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +118,7 @@ class _Run:
         self._successor: int | None = None  # who has taken over
         self._stopping = asyncio.Event()
         self._running = AsyncExitStack()
-        self._lines = [f"rbl {__version__}: {', '.join(built.zones)}"]
+        self._lines = [f"rbl {__version__}: {', '.join(built.zones)}"]  # not said yet
         self._faults: list[str] = []
         self._started: set[str] = set()
 
@@ -154,7 +134,7 @@ class _Run:
             if self._before is not None and not self._stopping.is_set():
                 await asyncio.to_thread(self._before.finish)
             loop.add_signal_handler(_SUCCESSION, supervisor.Successors().start_one)
-            self._say("\n".join([*self._lines, "ready"]))
+            self._say_lines(*([] if self._stopping.is_set() else ["ready"]))
             supervisor.tell(READY=1)
             await self._stopping.wait()
             if self._successor is None:
@@ -212,10 +192,13 @@ class _Run:
             await self._start_part(Part.DNS, parts.dns)
             await self._start_metrics()
             first_key = await self._prepared_at_last()
-        else:
-            left.sort(key=lambda part: part is Part.DNS and self._before is not None)
+        elif self._before is not None:
+            left.sort(key=lambda part: part is Part.DNS)
             await self._start_metrics()
             first_key = await asyncio.to_thread(_prepared, built)
+        else:
+            await self._start_metrics()
+            first_key = await self._prepared_at_first(left)
         for part in left:
             if not self._stopping.is_set():
                 await self._start_part(part, starters[part])
@@ -223,9 +206,10 @@ class _Run:
             raise self._all_faults()
         if first_key is not None:
             self._lines.append(f"  first admin API key, shown only now: {first_key}")
-        if Part.DNS in self._wanted:
-            await parts.until_dns_is_ready(built)
+        self._tell_of_exposure()
         await self._start_presence()
+        if Part.DNS in self._wanted:
+            await self._until_dns_is_ready()
 
     async def _start_presence(self) -> None:
         """Tell the other processes of this one from now on."""
@@ -274,22 +258,73 @@ class _Run:
         running = takeover.running(self._built.settings.data_dir) if in_use and not self._before else []
         return ConfigError([*self._faults, *running])
 
+    async def _until_dns_is_ready(self) -> None:
+        """Wait until DNS can answer from every list, and say which it cannot, and why."""
+        from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+
+        told: Mapping[str, str] = {}
+        while missing := await parts.until_dns_is_ready(self._built, self._stopping, told):
+            for apex, why in missing.items():
+                _log.error("not_ready", zone=apex, why=why)
+                self._lines.append(f"not ready: DNS answers SERVFAIL for {apex}: {why}")
+            self._say_lines()
+            told = missing
+
+    def _say_lines(self, *more: str) -> None:
+        """Say what was not said yet, and *more*."""
+        lines, self._lines = [*self._lines, *more], []
+        if lines:
+            self._say("\n".join(lines))
+
+    def _tell_of_exposure(self) -> None:
+        """Tell of files that others on this machine may read or change."""
+        for each in exposure.exposed(self._built.store.file, self._built.settings.data_dir):
+            _log.warning("files_exposed", path=str(each.path), mode=f"{each.mode:04o}", do=each.remedy)
+            self._lines.append(f"warning: {each}")
+
+    async def _prepared_at_first(self, left: list[Part]) -> str | None:
+        """Prepare the database; where it is away and may come back by itself, DNS goes first.
+
+        A SQLite file that cannot be used waits for a person.
+        """
+        from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+
+        try:
+            return await asyncio.to_thread(_prepared, self._built)
+        except Unavailable:
+            if Part.DNS not in left or self._built.store.is_sqlite:
+                raise
+        left.remove(Part.DNS)
+        await self._start_part(Part.DNS, parts.dns)
+        return await self._prepared_at_last()
+
     async def _prepared_at_last(self) -> str | None:
-        """Prepare the database, and wait for it while it does not answer: DNS answers from disk."""
-        told = False
+        """Prepare the database, and wait for it while it does not answer: DNS answers meanwhile."""
+        told = ""
         while not self._stopping.is_set():
             try:
                 return await asyncio.to_thread(_prepared, self._built)
             except Unavailable as fault:
                 if self._faults:
                     raise self._all_faults() from None
-                if not told:
+                if told != fault.message:
                     _log.warning("database_awaited", why=fault.message)
-                told = True
+                    self._tell_of_waiting(fault.message)
+                told = fault.message
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DATABASE_PAUSE_SECONDS):
                     await self._stopping.wait()
         return None
+
+    def _tell_of_waiting(self, why: str) -> None:
+        """Say what is not ready while the database is away."""
+        for zone in self._built.catalogue.zones():
+            what = "SERVFAIL: there never was a list" if zone.served is None else "from the list on disk"
+            self._lines.append(f"not ready: {' '.join(why.split())}; DNS answers for {zone.name} {what}")
+        waiting = ", ".join(part for part in Part if part in self._wanted - {Part.DNS})
+        if waiting:
+            self._lines.append(f"not ready: {waiting}: waiting for the database")
+        self._say_lines()
 
 
 def _web(built: "Built") -> AbstractAsyncContextManager[str]:
@@ -308,6 +343,8 @@ def _prepared(built: "Built") -> str | None:
     store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
     from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
 
-    prepare(store, built.zones)
+    changed = prepare(store, built.zones)
+    if changed is not None:
+        _log.info("schema_changed", was=changed.was or "none", became=changed.became)
     with store.writing() as session:
         return keys.make_first(session, now=now())

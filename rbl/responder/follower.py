@@ -24,6 +24,7 @@ from pathlib import Path
 
 import structlog
 
+from rbl import privatefiles
 from rbl.errors import NotFound, RblError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
@@ -313,7 +314,7 @@ class Follower:
 
     def _write(self, zone: _Followed, index: Index) -> None:
         try:
-            zone.path.parent.mkdir(parents=True, exist_ok=True)
+            privatefiles.make_folder(zone.path.parent)
             snapshot.write(index, zone.path)
         except OSError as fault:
             if not zone.unwritten:
