@@ -225,6 +225,13 @@ class Probe(Section):
         return self
 
 
+class Metrics(Section):
+    """`/metrics`, `/healthz` and `/readyz` at an address of their own, whatever parts run."""
+
+    listen: ListenAt | None = None
+    """Address and port, in a network of your own: it tells everybody. None: only the web part has them."""
+
+
 class Log(Section):
     """Log lines, one for each event."""
 
@@ -255,6 +262,7 @@ class Settings(Section):
     probe: Probe = Probe()
     lists: Lists = Lists()
     quotas: KeyQuotas = KeyQuotas()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     client: Client = Client()
 

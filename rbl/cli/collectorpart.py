@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
 from rbl.config import Settings
 from rbl.mail.attendant import Attendant
@@ -36,7 +37,12 @@ def limits_of(connections: int) -> Limits:
 
 @asynccontextmanager
 async def listening(
-    settings: Settings, store: "Store", key: bytes, name: str, limits: Limits | None = None
+    settings: Settings,
+    store: "Store",
+    key: bytes,
+    name: str,
+    sockets: Sockets,
+    limits: Limits | None = None,
 ) -> AsyncIterator[str]:
     """Take mail, report the attendance of the collector called *name*, and yield where it listens.
 
@@ -75,9 +81,9 @@ async def listening(
 
     attendant = Attendant(name, report, own.heartbeat, now)
     sink = Collector(own, deliver, tokens, attendant.refused, limits)
-    await sink.start()
+    await sink.start(sockets.listen("collector", own.listen))
     await attendant.begin()
     try:
         yield f"{sink.bound} for {own.domain}"
     finally:
-        await asyncio.gather(attendant.end(), sink.stop())
+        await asyncio.gather(attendant.end(), sink.stop(shared=sockets.are_shared))

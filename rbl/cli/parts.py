@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from rbl import lifecycle, privatefiles
 from rbl.cli import counts, descriptors
 from rbl.cli.latereader import LateReader
+from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
 from rbl.errors import ConfigError
@@ -61,6 +62,7 @@ class Built:
     catalogue: Catalogue
     shares: descriptors.Shares  # of the file descriptors that this process may have
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
+    sockets: Sockets = field(default_factory=Sockets)  # of the process before, and of this one
 
     @property
     def store(self) -> "Store":
@@ -153,7 +155,16 @@ async def dns(built: Built) -> AsyncIterator[str]:
         follower.start()
         built.followers.append(follower)
         try:
-            server.start()
+            inherited = built.sockets.take("dns")
+            if inherited:  # the process before answers from as much
+                await _until_caught_up(follower)
+                if not follower.ready():
+                    _close(inherited)
+                    raise ConfigError(
+                        ["dns: there is no list to answer from, which the process before has"]
+                    )
+            server.start(inherited)
+            built.sockets.offer("dns", server.share)
             yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
             await asyncio.to_thread(server.stop)
@@ -210,6 +221,24 @@ def _without_index(built: Built) -> Mapping[str, str]:
     return {apex: held.get(apex) or _NO_LIST_YET for apex in zones}
 
 
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+async def _until_caught_up(follower: Follower) -> None:
+    """Wait until every zone is at the head of its journal, with a list to answer from; not for ever."""
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not (follower.ready() and follower.has_caught_up()) and time.monotonic() < end:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def write_indexes(built: Built) -> None:
+    """Write what DNS answers from to disk, for the process that takes over; from any thread."""
+    for follower in built.followers:
+        follower.write()
+
+
 def mark_key(store: "Store") -> bytes:
     """Return the key that signs our test messages, made where there is none yet.
 
@@ -229,7 +258,9 @@ async def collector(built: Built) -> AsyncIterator[str]:
 
     key = await asyncio.to_thread(mark_key, built.store)
     limits = collectorpart.limits_of(built.shares.collector)
-    async with collectorpart.listening(built.settings, built.store, key, worker_name(), limits) as line:
+    async with collectorpart.listening(
+        built.settings, built.store, key, worker_name(), built.sockets, limits
+    ) as line:
         yield line
 
 

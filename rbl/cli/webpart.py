@@ -1,8 +1,6 @@
 """The web part of the program, joined to the others: pages and API under ``rbl serve``."""
 
 import asyncio
-import os
-import socket
 from collections import ChainMap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +9,6 @@ from datetime import datetime
 from rbl.cli.opening import now
 from rbl.cli.parts import Built
 from rbl.config import Listen
-from rbl.errors import ConfigError
 from rbl.mail import evidence, redact
 from rbl.probe import advice, plan
 from rbl.terms import Evidence, Nominator
@@ -24,7 +21,7 @@ from rbl.web.server import Server
 async def web(built: Built) -> AsyncIterator[str]:
     """Serve pages and the API."""
     settings = built.settings
-    listener = _listener(settings.web.listen)
+    listener = built.sockets.listen("web", settings.web.listen)
     place = Listen(*listener.getsockname()[:2])
     app = create_app(web_parts(built))
     server = Server(app, listener, settings, built.registry, built.shares.web)
@@ -62,12 +59,3 @@ def web_parts(built: Built) -> WebParts:
         now=now,
         registry=built.registry,
     )
-
-
-def _listener(listen: Listen) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        return socket.create_server(listen, family=family, backlog=1024)
-    except OSError as fault:
-        why = os.strerror(fault.errno or 0)
-        raise ConfigError([f"web.listen: cannot listen on {listen}: {why}"]) from None

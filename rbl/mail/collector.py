@@ -10,6 +10,7 @@ traceback where nobody foresaw why).
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
@@ -61,8 +62,8 @@ class Collector:
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
 
-    async def start(self) -> None:
-        """Bind the address and take mail.
+    async def start(self, listener: socket.socket | None = None) -> None:
+        """Bind the address, unless *listener* is bound to it, and take mail.
 
         Raises:
             ConfigError: the address cannot be bound.
@@ -72,17 +73,24 @@ class Collector:
         listen = self.settings.listen
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: _Door(self), listen.host, listen.port)
+            family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+            bound = listener or socket.create_server(listen, family=family)
+            self._server = await loop.create_server(lambda: _Door(self), sock=bound)
         except OSError as fault:
             why = os.strerror(fault.errno or 0)
             raise ConfigError([f"collector.listen: cannot listen on {listen}: {why}"]) from None
         self.bound = Listen(*self._server.sockets[0].getsockname()[:2])
 
-    async def stop(self) -> None:
-        """Refuse what is new with 421, let transactions under way end, then close."""
+    async def stop(self, *, shared: bool = False) -> None:
+        """Refuse what is new with 421, let transactions under way end, then close.
+
+        With *shared* another process takes what is new, and nothing is refused.
+        """
         if self._server is None:
             return
         self.stopping = True
+        if shared:
+            self._server.close()
         for session in self.places.guests():
             session.leave_if_idle()
         if self.places:

@@ -287,3 +287,19 @@ class Secret(Base):
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Process(Base):
+    """What a process that runs, or was killed not long ago, last said of itself."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)  # drawn at its start
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    parts: Mapped[str] = mapped_column(String(64))  # with commas
+    version: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    ready: Mapped[dict[str, bool]] = mapped_column(JSON)  # which part of it is ready
+    lists: Mapped[dict[str, dict[str, object]]] = mapped_column(JSON)  # where its DNS stands, by apex

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from rbl import testtoken
 from rbl.cli import collectorpart
+from rbl.cli.listening import Sockets
 from rbl.config import Collector, Listen, Settings
 from rbl.store.engine import Store
 from rbl.store.probetables import CollectorSpan, ProbeEnvelope, Receipt
@@ -33,7 +34,7 @@ def listening(store: Store, folder: Path, use: Callable[[Listen], None]) -> str:
     """Use a running collector, and return where it says that it listens."""
 
     async def story() -> str:
-        async with collectorpart.listening(settings(folder), store, KEY, "collector 2") as line:
+        async with collectorpart.listening(settings(folder), store, KEY, "collector 2", Sockets()) as line:
             host, _, port = line.partition(" ")[0].rpartition(":")
             await asyncio.to_thread(use, Listen(host, int(port)))
         return line
