@@ -37,6 +37,13 @@ class ProbeRun(Base):
             postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_probe_runs_host", "host_id"),
+        Index(
+            "ix_probe_runs_kept",
+            "finished_at",
+            "id",
+            sqlite_where=text("dialogue_retired_at IS NULL AND finished_at IS NOT NULL"),
+            postgresql_where=text("dialogue_retired_at IS NULL AND finished_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -58,6 +65,7 @@ class ProbeRun(Base):
     woken: Mapped[bool] = mapped_column(server_default=false())  # something came back since the last step
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    dialogue_retired_at: Mapped[datetime | None]  # its lines and replies are kept no longer
 
     host: Mapped[Host] = relationship()
 
@@ -96,7 +104,10 @@ class Receipt(Base):
     """A message that reached the collector for one of our tokens. Immutable."""
 
     __tablename__ = "receipts"
-    __table_args__ = (Index("ix_receipts_envelope", "envelope_id"),)
+    __table_args__ = (
+        Index("ix_receipts_envelope", "envelope_id"),
+        Index("ix_receipts_received", "received_at", "id"),
+    )
 
     id: Mapped[Key]
     envelope_id: Mapped[int | None] = mapped_column(ForeignKey("probe_envelopes.id"))
