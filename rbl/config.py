@@ -14,16 +14,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Several, quoted
+from rbl.configretention import Retention
+from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
@@ -64,20 +58,14 @@ def parse_listen(value: object) -> Listen:
 ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
-    )
-
-
-class Database(_Section):
+class Database(Section):
     """Where nominations, listings and the journal are kept."""
 
     url: str = Field(default="sqlite:///var/rbl.db", repr=False)
     """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
-class Access(_Section):
+class Access(Section):
     """Who may ask the DNS server at all; each zone file may have rules of its own, asked after these."""
 
     default: Literal["allow", "refuse", "ignore", "empty"] = "allow"
@@ -101,7 +89,7 @@ class Access(_Section):
         return self
 
 
-class RateLimit(_Section):
+class RateLimit(Section):
     """How many answers the DNS server sends over UDP to a network that proves its address by no cookie."""
 
     responses_per_second: int = Field(default=1000, ge=0, le=1_000_000)
@@ -118,7 +106,7 @@ class RateLimit(_Section):
     """Clients without a limit."""
 
 
-class Dns(_Section):
+class Dns(Section):
     """The DNS server."""
 
     listen: Several[ListenAt] = (Listen("127.0.0.1", 5300),)
@@ -142,7 +130,7 @@ class Dns(_Section):
     rate_limit: RateLimit = RateLimit()
 
 
-class Web(_Section):
+class Web(Section):
     """The public pages and the API."""
 
     listen: ListenAt = Listen("127.0.0.1", 8080)
@@ -155,7 +143,7 @@ class Web(_Section):
     """How to reach a person; must work for senders who are listed (RFC 6471 §2.2.2)."""
 
 
-class Collector(_Section):
+class Collector(Section):
     """The SMTP server that our test messages come back to."""
 
     listen: ListenAt = Listen("127.0.0.1", 2525)
@@ -166,7 +154,7 @@ class Collector(_Section):
     """The largest message taken: far above any bounce of a 4 KiB test message."""
 
 
-class Probe(_Section):
+class Probe(Section):
     """The relay tester. Off until it has an identity and is told that testing is wanted."""
 
     enabled: bool = False
@@ -224,7 +212,7 @@ class Probe(_Section):
         return self
 
 
-class Lists(_Section):
+class Lists(Section):
     """The policy of listing and delisting; shown to the public (RFC 6471 §2.1)."""
 
     approve_listings: bool = False
@@ -256,14 +244,14 @@ class Lists(_Section):
     """A listed host that has not answered for so long is delisted."""
 
 
-class Log(_Section):
+class Log(Section):
     """Log lines, one for each event."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is written; queries only at debug."""
 
 
-class Client(_Section):
+class Client(Section):
     """What `rbl nominate` talks to."""
 
     server: str = "http://127.0.0.1:8080"
@@ -272,7 +260,7 @@ class Client(_Section):
     """A nominator's key."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one process."""
 
     zones: Several[Path] = (Path("zones/relays.example.toml"),)
@@ -285,6 +273,7 @@ class Settings(_Section):
     collector: Collector = Collector()
     probe: Probe = Probe()
     lists: Lists = Lists()
+    retention: Retention = Retention()
     log: Log = Log()
     client: Client = Client()
 

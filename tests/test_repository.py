@@ -45,6 +45,9 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/store/test_kept.py": "of the migrations: what the database refuses",
+    "tests/web/test_notes.py": "of every operation that takes a reason",
+    "tests/web/test_retired.py": "of pages and API, once evidence and dialogues are kept no longer",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
 }
 FOLDERS_OF_THE_WHOLE = {

@@ -17,13 +17,13 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 _SENTENCE = "what stands in the %s is never changed or deleted"
 _SQLITE = (
-    "CREATE TRIGGER {table}_keeps_updated BEFORE UPDATE ON {table}"
-    " BEGIN SELECT RAISE(ABORT, '{sentence}'); END",
-    "CREATE TRIGGER {table}_keeps_deleted BEFORE DELETE ON {table} WHEN {unless}"
-    " BEGIN SELECT RAISE(ABORT, '{sentence}'); END",
+    """CREATE TRIGGER {table}_keeps_updated BEFORE UPDATE ON {table}
+    BEGIN SELECT RAISE(ABORT, '{sentence}'); END""",
+    """CREATE TRIGGER {table}_keeps_deleted BEFORE DELETE ON {table} WHEN {unless}
+    BEGIN SELECT RAISE(ABORT, '{sentence}'); END""",
     # The row that an INSERT OR REPLACE drives out is deleted without asking the trigger above.
-    "CREATE TRIGGER {table}_keeps_replaced BEFORE INSERT ON {table}"
-    " WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) BEGIN SELECT RAISE(ABORT, '{sentence}'); END",
+    """CREATE TRIGGER {table}_keeps_replaced BEFORE INSERT ON {table}
+    WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) BEGIN SELECT RAISE(ABORT, '{sentence}'); END""",
 )
 _POSTGRESQL = """
 CREATE FUNCTION {table}_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -46,9 +46,10 @@ END $$;
 CREATE TRIGGER audit_keeps_deleted BEFORE DELETE ON audit
 FOR EACH ROW EXECUTE FUNCTION audit_keeps_deleted()
 """
+# Which rows a DELETE is refused for.
 _TABLES = {
-    "journal": ("1", "zone = NEW.zone AND serial = NEW.serial"),
-    "audit": ("NOT EXISTS (SELECT 1 FROM audit_retirement WHERE until > OLD.at)", "id = NEW.id"),
+    "journal": "1",
+    "audit": "NOT EXISTS (SELECT 1 FROM audit_retirement WHERE until > OLD.at)",
 }
 
 
@@ -79,7 +80,6 @@ def upgrade() -> None:
         "dialogue_retired_at IS NULL AND finished_at IS NOT NULL",
     )
     op.create_index("ix_receipts_received", "receipts", ["received_at", "id"])
-    op.create_index("ix_nominations_evidence", "nominations", ["evidence_id"])
     _refuse_changes()
 
 
@@ -92,7 +92,6 @@ def downgrade() -> None:
             op.execute(f"DROP FUNCTION {table}_keeps() CASCADE")
     if op.get_bind().dialect.name != "sqlite":
         op.execute("DROP FUNCTION audit_keeps_deleted() CASCADE")
-    op.drop_index("ix_nominations_evidence", "nominations")
     op.drop_index("ix_receipts_received", "receipts")
     op.drop_index("ix_probe_runs_kept", "probe_runs")
     op.drop_index("ix_evidence_kept", "evidence")
@@ -102,13 +101,13 @@ def downgrade() -> None:
 
 
 def _index(name: str, table: str, at: str, where: str) -> None:
-    op.create_index(
-        name, table, [at, "id"], sqlite_where=sa.text(where), postgresql_where=sa.text(where)
-    )
+    op.create_index(name, table, [at, "id"], sqlite_where=sa.text(where), postgresql_where=sa.text(where))
 
 
 def _refuse_changes() -> None:
-    for table, (unless, same) in _TABLES.items():
+    for table, unless in _TABLES.items():
+        key = sa.inspect(op.get_bind()).get_pk_constraint(table)["constrained_columns"]
+        same = " AND ".join(f"{column} = NEW.{column}" for column in key)
         if op.get_bind().dialect.name == "sqlite":
             statements = _SQLITE
         else:

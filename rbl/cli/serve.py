@@ -10,6 +10,7 @@ it does not answer the other parts wait. Log event: ``database_awaited``, once.
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from enum import StrEnum
@@ -19,7 +20,7 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import logs
+from rbl.cli import firstkey, logs
 from rbl.cli.context import settings_of
 from rbl.cli.opening import connected_late, now, prepare
 from rbl.config import Settings
@@ -142,7 +143,7 @@ class _Run:
         if self._faults:
             raise ConfigError(self._faults)
         if first_key is not None:
-            self._lines.append(f"  first admin API key, shown only now: {first_key}")
+            self._lines.append(f"  {first_key}")
         if Part.DNS in self._wanted:
             await parts.until_dns_is_ready(built)
         self._say("\n".join([*self._lines, "ready"]))
@@ -180,15 +181,12 @@ def _web(built: "Built") -> AbstractAsyncContextManager[str]:
 
 
 def _prepared(built: "Built") -> str | None:
-    """Bring the database to what this program needs, and return the first admin key where it made it.
+    """Bring the database to what this program needs, and return what is to be said of the first key.
 
     Raises:
         ConfigError: the database is of a newer version of the program.
         Unavailable: it does not answer.
     """
     store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
-    from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
-
     prepare(store, built.zones)
-    with store.writing() as session:
-        return keys.make_first(session, now=now())
+    return firstkey.tell_or_keep(store, built.settings.data_dir, is_terminal=sys.stdout.isatty(), now=now())

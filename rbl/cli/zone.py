@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from rbl.cli.acting import Note, Why, act
 from rbl.cli.context import settings_of
-from rbl.cli.opening import now, opened
-from rbl.terms import Act
+from rbl.cli.opening import opened
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -40,12 +40,14 @@ def force(
     serial: Annotated[
         int | None, typer.Option(min=1, help="Up to this serial of the journal; by default the last.")
     ] = None,
-    why: Annotated[str, typer.Option(help="For the audit.")] = "no reason given",
+    why: Why = "no reason given",
+    note: Note = None,
 ) -> None:
     """Let out a change of a list that the guards hold back; every DNS server follows within a second."""
     from rbl.store import journal  # noqa: PLC0415 — see rbl.cli
 
     zone = apex.rstrip(".").lower()
+    doing = act(why, note)
     with opened(settings_of(context)) as store, store.writing() as session:
-        forced = journal.force(session, zone, Act("shell", why, now()), serial)
+        forced = journal.force(session, zone, doing, serial)
     typer.echo(f"{zone} is let out up to serial {forced}")

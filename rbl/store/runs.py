@@ -79,6 +79,7 @@ def queue(
         woken=False,
         created_at=now,
         finished_at=None,
+        dialogue_retired_at=None,
     )
     session.add(run)
     session.flush()

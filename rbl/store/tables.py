@@ -239,7 +239,6 @@ class Nomination(Base):
     __table_args__ = (
         UniqueConstraint("host_id", "fingerprint"),
         UniqueConstraint("key_id", "idempotency_key"),
-        Index("ix_nominations_evidence", "evidence_id"),
     )
 
     id: Mapped[Key]

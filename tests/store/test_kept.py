@@ -47,12 +47,12 @@ def fill(store: Store) -> None:
             audit.write(session, "do", "subject", act)
 
 
-def rows(session: Session) -> list[tuple[object, ...]]:
+def rows(session: Session) -> list[object]:
     """Return all that both say."""
-    of_both = []
+    of_both: list[object] = []
     for table in ("journal", "audit"):
         of_both += session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all()
-    return [tuple(row) for row in of_both]
+    return of_both
 
 
 def attempt(store: Store, *statements: str) -> str:
