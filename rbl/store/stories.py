@@ -47,6 +47,8 @@ _MOST_RUNS = 20  # a host that was tested more often has older ones in the audit
 _MOST_DEEDS = 200
 # What a worker does on its way to a verdict: of no interest to a reader of the history.
 _ON_THE_WAY = frozenset({Event.CLAIM, Event.AWAIT, Event.DEFER})
+# What happens to hosts: whatever else the audit has of a subject that is written alike is not told.
+_TOLD = frozenset(Event) - _ON_THE_WAY
 _BY_OPERATORS = frozenset({Event.REJECT, Event.WITHDRAW})
 
 
@@ -279,7 +281,7 @@ def _history(session: Session, zone: str, address: Address) -> Sequence[PublicDe
     return [
         PublicDeed(deed.at, _who(deed), deed.action, deed.was, deed.became, deed.why)
         for deed in deeds
-        if deed.action not in _ON_THE_WAY
+        if deed.action in _TOLD
     ]
 
 

@@ -120,3 +120,15 @@ def test_a_nominator_is_told_as_one_whatever_his_key_is_called(
             "/v1/keys", headers=key(Role.ADMIN, f"boss {name}"), json={"name": name, "role": "nominator"}
         )
         assert (422, "bad-name") == (answer.status_code, answer.json()["code"])
+
+
+def test_a_key_called_like_a_host_says_nothing_on_its_page(
+    api: httpx2.Client, key: Callable[..., Header], world: World
+) -> None:
+    """The audit calls it by its name, and the public history has what happened to the host alone."""
+    world.nominate()
+    admin = key(Role.ADMIN)
+    api.post("/v1/keys", headers=admin, json={"name": f"{ZONE} {RELAY}", "role": "nominator"} | SAID)
+    story = api.get(f"/v1/addresses/{RELAY}").json()
+
+    assert ["queue"] == [deed["action"] for deed in story["history"]]
