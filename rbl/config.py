@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from rbl.configcollector import CollectorStore
 from rbl.configlists import Lists
 from rbl.configquotas import KeyQuotas
+from rbl.configretention import Retention
 from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
 from rbl.configweb import WebLimits
 from rbl.errors import ConfigError
@@ -263,6 +264,7 @@ class Settings(Section):
     lists: Lists = Lists()
     quotas: KeyQuotas = KeyQuotas()
     metrics: Metrics = Metrics()
+    retention: Retention = Retention()
     log: Log = Log()
     client: Client = Client()
 

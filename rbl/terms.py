@@ -132,9 +132,11 @@ class Change(StrEnum):
 class Act:
     """Who changes something, why, and when: part of every change, kept in the journal and the audit."""
 
-    actor: str  # "key 3 (mx-admin)", "worker", "timer", "public"
-    why: str
+    actor: str  # "key 3 (mx-admin)", a nominator's name, and our own, see ``actors``
+    why: str  # public where the change is
     at: datetime
+    key_id: int | None = None  # whose key did it; None: no key's
+    note: str | None = None  # for operators only: kept in the audit and nowhere else
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ lease = "PT5M"
 [lists]
 retries = [60, 120]
 return_window = 86400
+[retention]
+evidence = "P30D"
 [log]
 level = "debug"
 [client]

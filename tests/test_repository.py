@@ -59,6 +59,9 @@ TESTS_OF_THE_WHOLE = {
     "tests/store/test_renominations.py": "of nominations after every story that a host may have",
     "tests/web/test_openapi.py": "of the whole API: it does as its description says",
     "tests/web/test_roles.py": "of the whole API: who may do what",
+    "tests/store/test_kept.py": "of the migrations: what the database refuses",
+    "tests/web/test_notes.py": "of every operation that takes a reason",
+    "tests/web/test_retired.py": "of pages and API, once evidence and dialogues are kept no longer",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
     "tests/cli/test_looking.py": "of every command that only reads",
 }

@@ -4,15 +4,13 @@ from typing import Annotated
 
 import typer
 
+from rbl.cli.acting import Note, Why, act
 from rbl.cli.context import settings_of
-from rbl.cli.opening import looked_into, now, opened
+from rbl.cli.opening import looked_into, opened
 from rbl.config import Settings
 from rbl.errors import BadInput, NotFound
-from rbl.terms import Act
 
 app = typer.Typer(no_args_is_help=True)
-
-_ACTOR = "shell"
 
 
 @app.command("make")
@@ -21,15 +19,17 @@ def make(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     *,
     zone: Annotated[str | None, typer.Option(help="The list, by its apex; by default the first.")] = None,
-    why: Annotated[str, typer.Option(help="Why, for journal and audit.")] = "made",
+    why: Why = "made",
+    note: Note = None,
 ) -> None:
     """Make a key and print it, once: it is kept nowhere."""
     from rbl.store import customers  # noqa: PLC0415 — see rbl.cli
 
     settings = settings_of(context)
     apex = _zone_with_keys(settings, zone)
+    doing = act(why, note)
     with opened(settings) as store, store.writing() as session:
-        label, _ = customers.make(session, apex, name, Act(_ACTOR, why, now()))
+        label, _ = customers.make(session, apex, name, doing)
     typer.echo(label)
     typer.echo(f"7.100.51.198.{label}.{apex} asks for 198.51.100.7", err=True)
 
@@ -52,13 +52,15 @@ def revoke(
     context: typer.Context,
     key_id: Annotated[int, typer.Argument(help="As `rbl customer list` shows it.")],
     *,
-    why: Annotated[str, typer.Option(help="Why, for journal and audit.")] = "revoked",
+    why: Why = "revoked",
+    note: Note = None,
 ) -> None:
     """Revoke a key: within a second it is refused."""
     from rbl.store import customers  # noqa: PLC0415 — see rbl.cli
 
+    doing = act(why, note)
     with opened(settings_of(context)) as store, store.writing() as session:
-        view = customers.revoke(session, key_id, Act(_ACTOR, why, now()))
+        view = customers.revoke(session, key_id, doing)
     typer.echo(f"the key of {view.name} in {view.zone} is revoked")
 
 

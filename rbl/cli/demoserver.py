@@ -21,6 +21,7 @@ from dns import query as dns_query
 from dns import rcode as dns_rcode
 
 from rbl.addresses import parse_address, reversed_labels
+from rbl.cli import firstkey
 from rbl.config import Listen
 from rbl.errors import Unavailable
 
@@ -108,9 +109,8 @@ class DemoServer:
         assert found is not None, "rbl serve says where it listens"
         self.dns = Listen("127.0.0.1", int(found["dns"].rpartition(":")[2]))
         self.collector = Listen(_TESTER, int(found["smtp"].rpartition(":")[2]))
-        first_key = re.search(r"first admin API key[^:]*: (\S+)", said)
-        if first_key:
-            self.admin_key = first_key[1]
+        if "first admin API key" in said:
+            self.admin_key = (self._folder / firstkey.FILE).read_text(encoding="ascii").strip()
 
     async def end(self, number: signal.Signals) -> int:
         """End the program with a signal, wait for it, and return its exit status."""

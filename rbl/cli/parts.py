@@ -267,17 +267,20 @@ async def collector(built: Built) -> AsyncIterator[str]:
 @asynccontextmanager
 async def worker(built: Built) -> AsyncIterator[str]:
     """Test hosts, judge what came back, end what has expired."""
-    from rbl.probe.worker import Worker  # noqa: PLC0415 — see above
+    from rbl.probe.retention import Retention  # noqa: PLC0415 — see above
+    from rbl.probe.worker import Worker  # noqa: PLC0415
 
     settings = built.settings
     key = await asyncio.to_thread(mark_key, built.store)
+    retention = Retention(built.store, settings.retention, built.registry, clock=now)
     work = Worker(built.store, built.policies, settings, key, owner=worker_name(), clock=now)
-    task = asyncio.create_task(work.run())
-    try:
-        yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
-    finally:
-        work.stop()
-        await task
+    async with retention.going_on():
+        task = asyncio.create_task(work.run())
+        try:
+            yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
+        finally:
+            work.stop()
+            await task
 
 
 def worker_name() -> str:

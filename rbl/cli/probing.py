@@ -1,30 +1,25 @@
 """``rbl probing``: the switch that stops all outbound tests at once, on every machine."""
 
-from typing import Annotated
-
 import typer
 
+from rbl.cli.acting import Note, Why, act
 from rbl.cli.context import settings_of
-from rbl.cli.opening import looked_into, now, opened
+from rbl.cli.opening import looked_into, opened
 from rbl.terms import Act
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("off")
-def off(
-    context: typer.Context, why: Annotated[str, typer.Option(help="For the audit.")] = "no reason given"
-) -> None:
+def off(context: typer.Context, *, why: Why = "no reason given", note: Note = None) -> None:
     """Stop all outbound tests: one under way ends before its next envelope."""
-    _turn(context, why, on=False)
+    _turn(context, act(why, note), on=False)
 
 
 @app.command("on")
-def on(
-    context: typer.Context, why: Annotated[str, typer.Option(help="For the audit.")] = "no reason given"
-) -> None:
+def on(context: typer.Context, *, why: Why = "no reason given", note: Note = None) -> None:
     """Let tests go out again."""
-    _turn(context, why, on=True)
+    _turn(context, act(why, note), on=True)
 
 
 @app.command("status")
@@ -39,9 +34,9 @@ def status(context: typer.Context) -> None:
     typer.echo(f"the switch is {'on' if is_on else 'off'}; probing is {configured} in this configuration")
 
 
-def _turn(context: typer.Context, why: str, *, on: bool) -> None:
+def _turn(context: typer.Context, doing: Act, *, on: bool) -> None:
     from rbl.store import switches  # noqa: PLC0415 — see rbl.cli
 
     with opened(settings_of(context)) as store, store.writing() as session:
-        switches.turn(session, switches.PROBING, Act("shell", why, now()), on=on)
+        switches.turn(session, switches.PROBING, doing, on=on)
     typer.echo(f"probing is {'on' if on else 'off'}")

@@ -17,6 +17,7 @@ import asyncio
 import errno
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import exposure, logs, supervisor
+from rbl.cli import exposure, firstkey, logs, supervisor
 from rbl.cli.context import settings_of
 from rbl.cli.opening import connected_late, now, prepare
 from rbl.cli.partnames import Part, chosen
@@ -205,7 +206,7 @@ class _Run:
         if self._faults:
             raise self._all_faults()
         if first_key is not None:
-            self._lines.append(f"  first admin API key, shown only now: {first_key}")
+            self._lines.append(f"  {first_key}")
         self._tell_of_exposure()
         await self._start_presence()
         if Part.DNS in self._wanted:
@@ -334,17 +335,14 @@ def _web(built: "Built") -> AbstractAsyncContextManager[str]:
 
 
 def _prepared(built: "Built") -> str | None:
-    """Bring the database to what this program needs, and return the first admin key where it made it.
+    """Bring the database to what this program needs, and return what is to be said of the first key.
 
     Raises:
         ConfigError: the database is of a newer version of the program.
         Unavailable: it does not answer.
     """
     store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
-    from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
-
     changed = prepare(store, built.zones)
     if changed is not None:
         _log.info("schema_changed", was=changed.was or "none", became=changed.became)
-    with store.writing() as session:
-        return keys.make_first(session, now=now())
+    return firstkey.tell_or_keep(store, built.settings.data_dir, is_terminal=sys.stdout.isatty(), now=now())

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rbl.cli.acting import Note, Why, act
 from rbl.cli.context import settings_of
 from rbl.cli.opening import now, opened
 from rbl.errors import NotFound
-from rbl.terms import Act
 
 if TYPE_CHECKING:
     from rbl.store.held import Held
@@ -44,7 +44,8 @@ def force(
     serial: Annotated[
         int | None, typer.Option(min=1, help="Up to this serial of the journal, without looking.")
     ] = None,
-    why: Annotated[str, typer.Option(help="For the audit.")] = "no reason given",
+    why: Why = "no reason given",
+    note: Note = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Let out what is shown without asking.")] = False,
 ) -> None:
     """Let out a change of a list that the guards hold back; every DNS server follows within a second.
@@ -54,6 +55,7 @@ def force(
     from rbl.store import held, journal  # noqa: PLC0415 — see rbl.cli
 
     zone = apex.rstrip(".").lower()
+    doing = act(why, note)
     with opened(settings_of(context)) as store:
         if serial is None:
             with store.reading() as session:
@@ -69,7 +71,7 @@ def force(
                 typer.confirm(f"let it out up to serial {found.serial}?", abort=True)
             serial = found.serial
         with store.writing() as session:
-            forced = journal.force(session, zone, Act("shell", why, now()), serial)
+            forced = journal.force(session, zone, doing, serial)
     typer.echo(f"{zone} is let out up to serial {forced}")
 
 

@@ -13,7 +13,10 @@ from rbl.terms import Act
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """One audited act; *was* and *became* are states where a state changed."""
+    """One audited act; *was* and *became* are states where a state changed.
+
+    *note* is for operators only; *key_id* is None where no key did it.
+    """
 
     id: int
     at: datetime
@@ -23,6 +26,8 @@ class Deed:
     was: str | None
     became: str | None
     why: str
+    note: str | None = None
+    key_id: int | None = None
 
 
 def write(
@@ -44,6 +49,8 @@ def write(
             was=was,
             became=became,
             why=act.why,
+            note=act.note,
+            key_id=act.key_id,
         )
     )
 
@@ -58,6 +65,17 @@ def deeds(
     if before_id is not None:
         query = query.where(AuditRow.id < before_id)
     return [
-        Deed(row.id, row.at, row.actor, row.action, row.subject, row.was, row.became, row.why)
+        Deed(
+            id=row.id,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            subject=row.subject,
+            was=row.was,
+            became=row.became,
+            why=row.why,
+            note=row.note,
+            key_id=row.key_id,
+        )
         for row in session.execute(query).scalars()
     ]

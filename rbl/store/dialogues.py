@@ -83,7 +83,7 @@ def transcript(session: Session, zone: str, address: Address, run_id: int) -> Se
     """Return the whole dialogue of one test of *address*.
 
     Raises:
-        NotFound: the address has no such test, or was never listed.
+        NotFound: the address has no such test, was never listed, or what was said is kept no longer.
     """
     host = hosts.find(session, zone, address)
     run = session.get(ProbeRun, run_id)
@@ -92,6 +92,11 @@ def transcript(session: Session, zone: str, address: Address, run_id: int) -> Se
     if not are_public(host):
         raise NotFound(
             f"the dialogue of test {run_id} is public only once {address} was listed", code="no-such-run"
+        )
+    if run.dialogue_retired_at is not None:
+        raise NotFound(
+            f"the dialogue of test {run_id} was kept until {run.dialogue_retired_at:%Y-%m-%d}",
+            code="dialogue-retired",
         )
     return [line for _, line in lines(session, run)]
 

@@ -14,7 +14,7 @@ from rbl.addresses import neighbourhood, reserved_reason
 from rbl.errors import BadInput, Conflict, NotFound
 from rbl.lifecycle import Event
 from rbl.quotas import Alarm, Quotas
-from rbl.store import exemptions, hosts, runs
+from rbl.store import audit, exemptions, hosts, runs
 from rbl.store.hosts import ZonePolicy
 from rbl.store.limits import Allowance
 from rbl.store.probetables import ProbeRun
@@ -54,6 +54,7 @@ class NominationView:
     created_at: datetime
     published: str
     helo: str
+    retired_at: datetime | None = None  # of the spam; None: it is kept
 
 
 def nominate(
@@ -84,7 +85,7 @@ def nominate(
     address = new.evidence.address
     _check_address(session, new, policy)
     allowance = Allowance(session, nominator, quotas, now, tell)
-    act = Act(nominator.name, "spam was received through it", now)
+    act = Act(nominator.name, "spam was received through it", now, nominator.key_id)
     event = Event.NOMINATE if nominator.trust is Trust.TRIAL else Event.QUEUE
     host = hosts.lock_or_make(session, policy.apex, address, event, act)
     fingerprint = hashlib.sha256(new.evidence.message).hexdigest()
@@ -128,15 +129,24 @@ def of_host(session: Session, zone: str, address: Address, limit: int = 20) -> S
     return [view(row) for row in rows]
 
 
-def evidence_of(session: Session, nomination_id: int) -> bytes:
+def evidence_of(session: Session, nomination_id: int, act: Act) -> bytes:
     """Return the whole spam of a nomination, for operators only: it names its recipients.
 
+    That it was read is part of the audit of this transaction.
+
     Raises:
-        NotFound: there is no such nomination.
+        NotFound: there is no such nomination, or its time is over and the spam is kept no longer.
     """
     row = session.get(Nomination, nomination_id)
     if row is None:
         raise NotFound(f"there is no nomination {nomination_id}", code="no-such-nomination")
+    if row.evidence.retired_at is not None:
+        raise NotFound(
+            f"the spam of nomination {nomination_id} was kept until {row.evidence.retired_at:%Y-%m-%d}:"
+            f" only its SHA-256 is left, {row.evidence.sha256}",
+            code="evidence-retired",
+        )
+    audit.write(session, "read-evidence", f"nomination {nomination_id}", act)
     return zlib.decompress(row.evidence.message)
 
 
@@ -152,6 +162,7 @@ def view(row: Nomination) -> NominationView:
         created_at=row.created_at,
         published=row.evidence.published,
         helo=row.helo,
+        retired_at=row.evidence.retired_at,
     )
 
 
@@ -234,11 +245,15 @@ def _keep_evidence(session: Session, new: NewNomination, now: datetime) -> int:
     message = new.evidence.message
     digest = hashlib.sha256(message).hexdigest()
     compressed = zlib.compress(message)
+    # Locked: it must not be let go of between this look and the nomination that points to it.
     found = session.execute(
-        select(EvidenceItem.id).where(EvidenceItem.sha256 == digest)
+        select(EvidenceItem).where(EvidenceItem.sha256 == digest).with_for_update()
     ).scalar_one_or_none()
     if found is not None:
-        return found
+        if found.retired_at is not None:  # handed in again, after it was let go of
+            found.message, found.published = compressed, new.published
+            found.retired_at = None
+        return found.id
     row = EvidenceItem(
         sha256=digest,
         format=new.evidence.format,
@@ -246,6 +261,7 @@ def _keep_evidence(session: Session, new: NewNomination, now: datetime) -> int:
         message=compressed,
         published=new.published,
         created_at=now,
+        retired_at=None,
     )
     session.add(row)
     session.flush()

@@ -53,6 +53,13 @@ class ProbeRun(Base):
             sqlite_where=text("lease_until IS NOT NULL"),
             postgresql_where=text("lease_until IS NOT NULL"),
         ),
+        Index(
+            "ix_probe_runs_kept",
+            "finished_at",
+            "id",
+            sqlite_where=text("dialogue_retired_at IS NULL AND finished_at IS NOT NULL"),
+            postgresql_where=text("dialogue_retired_at IS NULL AND finished_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -76,6 +83,7 @@ class ProbeRun(Base):
     woken: Mapped[bool] = mapped_column(server_default=false())  # something came back since the last step
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    dialogue_retired_at: Mapped[datetime | None]  # its lines and replies are kept no longer
 
     host: Mapped[Host] = relationship()
 
@@ -118,6 +126,7 @@ class Receipt(Base):
         Index("ix_receipts_envelope", "envelope_id"),
         Index("ix_receipts_message", "message_sha256"),
         Index("ix_receipts_octets", "octets"),  # the sum of them all is asked for again and again
+        Index("ix_receipts_received", "received_at", "id"),
     )
 
     id: Mapped[Key]

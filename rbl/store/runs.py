@@ -96,6 +96,7 @@ def queue(
         woken=False,
         created_at=now,
         finished_at=None,
+        dialogue_retired_at=None,
     )
     session.add(run)
     session.flush()

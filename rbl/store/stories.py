@@ -27,6 +27,7 @@ from rbl.store import (
     probes,
     switches,
 )
+from rbl.store.audit import Deed
 from rbl.store.dialogues import PublicEnvelope
 from rbl.store.hits import HitsView
 from rbl.store.hosts import HostView
@@ -46,6 +47,8 @@ _MOST_RUNS = 20  # a host that was tested more often has older ones in the audit
 _MOST_DEEDS = 200
 # What a worker does on its way to a verdict: of no interest to a reader of the history.
 _ON_THE_WAY = frozenset({Event.CLAIM, Event.AWAIT, Event.DEFER})
+# What happens to hosts: whatever else the audit has of a subject that is written alike is not told.
+_TOLD = frozenset(Event) - _ON_THE_WAY
 _BY_OPERATORS = frozenset({Event.REJECT, Event.WITHDRAW})
 
 
@@ -83,17 +86,24 @@ class PublicExemption:
 
 @dataclass(frozen=True, slots=True)
 class Spam:
-    """A spam that was received through the host; *published* None: not shown yet, see above."""
+    """A spam that was received through the host; *published* None: not shown yet, see above.
+
+    *retired_at*: it was kept long enough, and is there no more.
+    """
 
     id: int
     received_at: datetime
     nominated_at: datetime
     published: str | None
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One test of the host; *envelopes* is empty before the host was ever listed."""
+    """One test of the host; *envelopes* is empty before the host was ever listed.
+
+    *dialogue_retired_at*: what was said was kept long enough, and is there no more.
+    """
 
     id: int
     purpose: Purpose
@@ -105,6 +115,7 @@ class Run:
     due_at: datetime
     finished_at: datetime | None
     envelopes: Sequence[PublicEnvelope]
+    dialogue_retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +220,13 @@ def _listing(view: ListingView, asked: HitsView) -> PublicListing:
 def _spams(session: Session, host: HostView) -> Sequence[Spam]:
     shown = dialogues.are_public(host)
     return [
-        Spam(each.id, each.received_at, each.created_at, each.published if shown else None)
+        Spam(
+            each.id,
+            each.received_at,
+            each.created_at,
+            each.published if shown and each.retired_at is None else None,
+            each.retired_at,
+        )
         for each in nominations.of_host(session, host.zone, host.address)
     ]
 
@@ -232,6 +249,7 @@ def _runs(session: Session, host: HostView) -> Sequence[Run]:
             due_at=row.due_at,
             finished_at=row.finished_at,
             envelopes=envelopes.get(row.id, ()),
+            dialogue_retired_at=row.dialogue_retired_at,
         )
         for row in found
         if not dialogues.is_waiting_follow_up(row)
@@ -261,14 +279,18 @@ def _proof(session: Session, runs: Sequence[Run]) -> Proof | None:
 def _history(session: Session, zone: str, address: Address) -> Sequence[PublicDeed]:
     deeds = audit.deeds(session, subject=hosts.subject_of(zone, address), limit=_MOST_DEEDS)
     return [
-        PublicDeed(deed.at, _who(deed.action, deed.actor), deed.action, deed.was, deed.became, deed.why)
+        PublicDeed(deed.at, _who(deed), deed.action, deed.was, deed.became, deed.why)
         for deed in deeds
-        if deed.action not in _ON_THE_WAY
+        if deed.action in _TOLD
     ]
 
 
-def _who(action: str, actor: str) -> str:
-    """Return what the public is told of who did *action*: a kind of person, never a name."""
+def _who(deed: Deed) -> str:
+    """Return what the public is told of who did it: a kind of person, never a name."""
+    action, actor = deed.action, deed.actor
+    if deed.key_id is not None:  # what a nominator's key is called says nothing of who he is
+        by_number = actor.startswith(f"key {deed.key_id} (") or action in _BY_OPERATORS
+        return "an operator" if by_number else "a nominator"
     if actor.startswith("key ") or action in _BY_OPERATORS:
         return "an operator"
     if actor == "public":

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     ForeignKey,
     Index,
     LargeBinary,
@@ -169,6 +170,7 @@ class ApiKey(Base):
     """Who may use the API. The key itself is never stored, only its SHA-256."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (Index("uq_api_keys_previous_digest", "previous_digest", unique=True),)
 
     id: Mapped[Key]
     name: Mapped[str] = mapped_column(String(100), unique=True)
@@ -179,6 +181,12 @@ class ApiKey(Base):
     internal_networks: Mapped[list[str]] = mapped_column(JSON)
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]  # a minute old at most
+    # The secret before the last rotation, while it is still taken beside the new one.
+    previous_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    previous_until: Mapped[datetime | None]
+    previous_used_at: Mapped[datetime | None]
 
 
 class KeyLimit(Base):
@@ -213,9 +221,21 @@ class CustomerKey(Base):
 
 
 class EvidenceItem(Base):
-    """A spam that was handed in, whole and as the public sees it. Immutable."""
+    """A spam that was handed in, whole and as the public sees it. Immutable.
+
+    Once its time is over both are emptied; the row, with the digest and the number of octets, stays.
+    """
 
     __tablename__ = "evidence"
+    __table_args__ = (
+        Index(
+            "ix_evidence_kept",
+            "created_at",
+            "id",
+            sqlite_where=text("retired_at IS NULL"),
+            postgresql_where=text("retired_at IS NULL"),
+        ),
+    )
 
     id: Mapped[Key]
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
@@ -224,6 +244,7 @@ class EvidenceItem(Base):
     message: Mapped[bytes] = mapped_column(LargeBinary)  # zlib
     published: Mapped[str]
     created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
 
 
 class Nomination(Base):
@@ -254,7 +275,7 @@ class Nomination(Base):
 
 
 class AuditRow(Base):
-    """Who did what, when and why. Append-only."""
+    """Who did what, when and why. Append-only: the database refuses all but ``AuditRetirement``'s job."""
 
     __tablename__ = "audit"
     __table_args__ = (Index("ix_audit_subject", "subject"),)
@@ -267,6 +288,27 @@ class AuditRow(Base):
     was: Mapped[str | None] = mapped_column(String(32))
     became: Mapped[str | None] = mapped_column(String(32))
     why: Mapped[str]
+    note: Mapped[str | None]  # for operators only
+    key_id: Mapped[int | None] = mapped_column(BigInteger)  # whose key did it; None: no key's
+
+
+class AuditRetirement(Base):
+    """While a row is here, and so in one transaction only, audit rows from before *until* may be deleted.
+
+    A row cannot be committed: what it refers to cannot exist, and that is looked at last.
+    """
+
+    __tablename__ = "audit_retirement"
+    __table_args__ = (
+        CheckConstraint("id > 0", name="above"),
+        CheckConstraint("uncommittable = 0", name="below"),
+    )
+
+    id: Mapped[Key]
+    until: Mapped[datetime]
+    uncommittable: Mapped[int] = mapped_column(
+        BigKey, ForeignKey("audit_retirement.id", deferrable=True, initially="DEFERRED")
+    )
 
 
 class Switch(Base):

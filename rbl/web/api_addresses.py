@@ -98,7 +98,7 @@ def ask_retest(
 @router.get(
     "/{address}/runs/{run_id}/transcript",
     summary="Read the dialogue of a test",
-    responses=tells(bad_address=422, no_such_zone=404, no_such_run=404),
+    responses=tells(bad_address=422, no_such_zone=404, no_such_run=404, dialogue_retired=410),
 )
 def transcript(
     parts: UsedParts,

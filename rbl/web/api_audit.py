@@ -24,6 +24,8 @@ _DEED: JsonDict = {
     "was": "listed",
     "became": "withdrawn",
     "why": "listed by mistake",
+    "note": "the provider threatens to sue",
+    "key_id": 1,
 }
 
 
@@ -37,7 +39,9 @@ class Deed(Answer):
     subject: str
     was: str | None
     became: str | None
-    why: str
+    why: str = Field(description="Public where the act is.")
+    note: str | None = Field(description="For operators only: nowhere but here.")
+    key_id: int | None = Field(description="Whose key did it; null: the program itself, or the shell.")
 
 
 class AuditTold(Answer):

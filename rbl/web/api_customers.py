@@ -12,10 +12,9 @@ from pydantic.config import JsonDict
 
 from rbl.errors import BadInput
 from rbl.store import customers
-from rbl.terms import Act
-from rbl.web.auth import Administering, actor
+from rbl.web.auth import Administering, act
 from rbl.web.documents import tells
-from rbl.web.fields import LARGEST_NUMBER, PRINTABLE_FORMAT, Answer, Body, Why
+from rbl.web.fields import LARGEST_NUMBER, PRINTABLE_FORMAT, Answer, Body, Note, NoteQuery, Why
 from rbl.web.parts import UsedParts
 from rbl.zone.access import Keys
 
@@ -49,6 +48,7 @@ class CustomerBody(Body):
         json_schema_extra={"format": PRINTABLE_FORMAT},
     )
     why: Why = Field("made", description="For journal and audit.")
+    note: Note | None = None
 
 
 class CustomerTold(Answer):
@@ -108,9 +108,9 @@ def make(parts: UsedParts, caller: Administering, body: CustomerBody) -> Custome
             f"{apex} knows no keys: write [keys] and required = false, or true, into its zone file",
             code="no-keys",
         )
-    act = Act(actor(caller), body.why, parts.now())
+    doing = act(caller, body.why, parts.now(), body.note)
     with parts.store.writing() as session:
-        label, view = customers.make(session, apex, body.name, act)
+        label, view = customers.make(session, apex, body.name, doing)
     return CustomerMade(**CustomerTold.model_validate(view).model_dump(), key=label)
 
 
@@ -126,8 +126,9 @@ def revoke(
     why: Annotated[
         Why, Query(description="For journal and audit.", examples=["the contract ended"])
     ] = "revoked",
+    note: NoteQuery = None,
 ) -> CustomerTold:
     """Within a second every server refuses it; revoking it again changes nothing."""
     with parts.store.writing() as session:
-        view = customers.revoke(session, key_id, Act(actor(caller), why, parts.now()))
+        view = customers.revoke(session, key_id, act(caller, why, parts.now(), note))
     return CustomerTold.model_validate(view)

@@ -9,10 +9,9 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.store import exemptions
-from rbl.terms import Act
-from rbl.web.auth import Operating, actor
+from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, Body, NetworkField, Why
+from rbl.web.fields import Answer, Body, NetworkField, Note, NoteQuery, Why
 from rbl.web.parts import UsedParts
 
 _log = structlog.get_logger()
@@ -48,6 +47,7 @@ class ExemptionBody(Body):
     never_list: bool = Field(default=False, description="DNS never says that it is listed.")
     never_test: bool = Field(default=False, description="The opt-out of its owner: no test, no robot.")
     why: Why
+    note: Note | None = None
 
 
 class ExemptionTold(Answer):
@@ -89,12 +89,12 @@ def list_exemptions(parts: UsedParts, _caller: Operating) -> ExemptionsTold:
 )
 def exempt(parts: UsedParts, caller: Operating, body: ExemptionBody) -> ExemptionTold:
     """It holds for all lists, in DNS as soon as this answers; what is listed in it shows no more."""
-    act = Act(actor(caller), body.why, parts.now())
+    doing = act(caller, body.why, parts.now(), body.note)
     with parts.store.writing() as session:
         view = exemptions.add(
-            session, body.network, never_list=body.never_list, never_test=body.never_test, act=act
+            session, body.network, never_list=body.never_list, never_test=body.never_test, act=doing
         )
-    _log.info("exempted", network=str(view.network), by=act.actor, why=act.why)
+    _log.info("exempted", network=str(view.network), by=doing.actor, why=doing.why)
     return ExemptionTold.model_validate(view)
 
 
@@ -109,7 +109,8 @@ def end(
     caller: Operating,
     network: Annotated[NetworkField, Path(description="Exactly as exempt.", examples=["192.0.2.0/24"])],
     why: Annotated[Why, Query(description="For the audit.", examples=["they moved away"])],
+    note: NoteQuery = None,
 ) -> None:
     """What is listed in it shows in DNS again."""
     with parts.store.writing() as session:
-        exemptions.end(session, network, Act(actor(caller), why, parts.now()))
+        exemptions.end(session, network, act(caller, why, parts.now(), note))

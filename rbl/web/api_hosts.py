@@ -11,10 +11,10 @@ from pydantic.config import JsonDict
 
 from rbl.store import decisions, hosts
 from rbl.store.hosts import HostView
-from rbl.terms import Act, State
-from rbl.web.auth import Operating, actor
+from rbl.terms import State
+from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import AddressField, AddressPath, Answer, AskedPolicy, Body, Why
+from rbl.web.fields import AddressField, AddressPath, Answer, AskedPolicy, Body, Note, Why
 from rbl.web.parts import UsedParts
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ _DECIDE = {
 
 
 class DecisionBody(Body):
-    """A decision and its reason, which is kept in the audit and is public."""
+    """A decision and its reason, which is public; the note is not."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"decision": "approve", "why": "the evidence is sound"}]}
@@ -58,6 +58,7 @@ class DecisionBody(Body):
 
     decision: Decision
     why: Why
+    note: Note | None = None
 
 
 class HostTold(Answer):
@@ -126,14 +127,14 @@ def decide(
     parts: UsedParts, caller: Operating, policy: AskedPolicy, address: AddressPath, body: DecisionBody
 ) -> HostTold:
     """The host's new state is in force, and in DNS, when this answers."""
-    act = Act(actor(caller), body.why, parts.now())
+    doing = act(caller, body.why, parts.now(), body.note)
     with parts.store.writing() as session:
         before = hosts.find(session, policy.apex, address)
-        host = _DECIDE[body.decision](session, policy, address, act)
+        host = _DECIDE[body.decision](session, policy, address, doing)
     was_in_dns = before is not None and before.state.in_dns
     if host.state.in_dns is not was_in_dns:
         event = "listed" if host.state.in_dns else "delisted"
-        _log.info(event, zone=host.zone, address=str(host.address), by=act.actor, why=act.why)
+        _log.info(event, zone=host.zone, address=str(host.address), by=doing.actor, why=doing.why)
     return _told(parts, host)
 
 

@@ -1,18 +1,28 @@
 """``/v1/keys``: API keys, for administrators. A key itself is shown once, when it is made."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
 from rbl.store import keys
 from rbl.store.keys import NewKey
 from rbl.terms import Role, Trust
-from rbl.web.auth import Administering, actor
+from rbl.web.auth import Administering, act
 from rbl.web.documents import tells
-from rbl.web.fields import LARGEST_NUMBER, PRINTABLE_FORMAT, Answer, Body, NetworkField
+from rbl.web.fields import (
+    LARGEST_NUMBER,
+    PRINTABLE_FORMAT,
+    Answer,
+    Body,
+    Moment,
+    NetworkField,
+    Note,
+    NoteQuery,
+    Why,
+)
 from rbl.web.parts import UsedParts
 
 router = APIRouter(prefix="/v1/keys", tags=["administrators"])
@@ -26,6 +36,10 @@ _KEY: JsonDict = {
     "internal_networks": ["192.0.2.0/28"],
     "created_at": "2026-11-24T03:05:00Z",
     "revoked_at": None,
+    "expires_at": "2027-11-24T03:05:00Z",
+    "used_at": "2026-11-24T04:00:00Z",
+    "previous_until": None,
+    "previous_used_at": None,
 }
 
 # The name in a server's Received fields: a host name, or whatever it was configured with.
@@ -58,6 +72,27 @@ class KeyBody(Body):
     internal_networks: list[NetworkField] = Field(
         default=[], max_length=100, description="Of the nominator's own MTAs, whose hops are skipped."
     )
+    expires_at: Moment | None = Field(None, description="It is refused from then on; null: never.")
+    why: Why = Field("made", description="For the audit.")
+    note: Note | None = None
+
+
+class RotationBody(Body):
+    """How long the old secret is taken beside the new one, and until when the key holds from now on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"overlap_seconds": 86_400, "why": "its yearly change"}]}
+    )
+
+    overlap_seconds: int = Field(
+        86_400, ge=0, le=int(keys.LONGEST_OVERLAP.total_seconds()), description="0: it is refused at once."
+    )
+    expires_at: Moment | None = Field(None, description="By default the expiry that it has.")
+    why: Why = Field("rotated", description="For the audit.")
+    note: Note | None = None
+
+
+_Id = Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The key's number.", examples=[3])]
 
 
 class KeyTold(Answer):
@@ -73,10 +108,16 @@ class KeyTold(Answer):
     internal_networks: list[NetworkField]
     created_at: datetime
     revoked_at: datetime | None
+    expires_at: datetime | None = Field(description="It is refused from then on; null: never.")
+    used_at: datetime | None = Field(description="The last use, a minute old at most.")
+    previous_until: datetime | None = Field(
+        description="Until when the secret before the last rotation is taken beside the new one."
+    )
+    previous_used_at: datetime | None = Field(description="The last use of that one.")
 
 
 class KeyMade(KeyTold):
-    """A new key: *key* is shown this once and kept nowhere."""
+    """A new key, or a key with a new secret: *key* is shown this once and kept nowhere."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [_KEY | {"key": "rbl_0000000000000000000000000000000000000000000"}]}
@@ -105,7 +146,9 @@ def list_keys(parts: UsedParts, _caller: Administering) -> KeysTold:
     "",
     status_code=201,
     summary="Make a key",
-    responses=tells(no_key=401, bad_key=401, role=403, name_taken=409, bad_name=422, bad_network=422),
+    responses=tells(
+        no_key=401, bad_key=401, role=403, name_taken=409, bad_name=422, bad_network=422, expiry_past=422
+    ),
 )
 def make(parts: UsedParts, caller: Administering, body: KeyBody) -> KeyMade:
     """The answer is the only place where the key is ever shown."""
@@ -115,9 +158,36 @@ def make(parts: UsedParts, caller: Administering, body: KeyBody) -> KeyMade:
         trust=body.trust,
         mx_names=tuple(body.mx_names),
         internal_networks=tuple(body.internal_networks),
+        expires_at=body.expires_at,
     )
+    doing = act(caller, body.why, parts.now(), body.note)
     with parts.store.writing() as session:
-        secret, view = keys.make(session, new, actor=actor(caller), now=parts.now())
+        secret, view = keys.make(session, new, doing)
+    return KeyMade(**KeyTold.model_validate(view).model_dump(), key=secret)
+
+
+@router.post(
+    "/{key_id}/rotation",
+    summary="Give a key a new secret",
+    responses=tells(
+        no_key=401, bad_key=401, role=403, no_such_key=404, key_over=409, bad_overlap=422, expiry_past=422
+    ),
+)
+def rotate(parts: UsedParts, caller: Administering, key_id: _Id, body: RotationBody) -> KeyMade:
+    """Number, name and all that was done with it stay; the old secret is taken for the overlap.
+
+    The answer is the only place where the new one is ever shown. Of three secrets the oldest is refused
+    at once.
+    """
+    doing = act(caller, body.why, parts.now(), body.note)
+    with parts.store.writing() as session:
+        secret, view = keys.rotate(
+            session,
+            key_id,
+            doing,
+            overlap=timedelta(seconds=body.overlap_seconds),
+            expires_at=body.expires_at,
+        )
     return KeyMade(**KeyTold.model_validate(view).model_dump(), key=secret)
 
 
@@ -129,9 +199,11 @@ def make(parts: UsedParts, caller: Administering, body: KeyBody) -> KeyMade:
 def revoke(
     parts: UsedParts,
     caller: Administering,
-    key_id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The key's number.", examples=[3])],
+    key_id: _Id,
+    why: Annotated[Why, Query(description="For the audit.", examples=["she left"])] = "revoked",
+    note: NoteQuery = None,
 ) -> KeyTold:
     """It is refused from now on; what was done with it stays."""
     with parts.store.writing() as session:
-        view = keys.revoke(session, key_id, actor=actor(caller), now=parts.now())
+        view = keys.revoke(session, key_id, act(caller, why, parts.now(), note))
     return KeyTold.model_validate(view)

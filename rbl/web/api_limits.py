@@ -15,10 +15,9 @@ from pydantic.config import JsonDict
 from rbl.quotas import Measure, of_settings
 from rbl.store import limits
 from rbl.store.limits import LimitView, NewLimit
-from rbl.terms import Act
-from rbl.web.auth import Operating, actor
+from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, Body, Why
+from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Note, Why
 from rbl.web.parts import UsedParts
 
 router = APIRouter(prefix="/v1/keys/{key_id}/limits", tags=["operators"])
@@ -52,6 +51,7 @@ class LimitBody(Body):
         default=False, strict=True, description="Take nothing with this key, and begin no test for it."
     )
     why: Why
+    note: Note | None = None
 
 
 class Use(Answer):
@@ -74,7 +74,7 @@ class LimitsTold(Answer):
     waiting: Use = Field(description="Tests that wait to begin.")
 
 
-_Id = Annotated[int, Path(ge=1, le=2**63 - 1, description="The key's number.", examples=[3])]
+_Id = Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The key's number.", examples=[3])]
 
 
 @router.get(
@@ -95,11 +95,11 @@ def look_at(parts: UsedParts, _caller: Operating, key_id: _Id) -> LimitsTold:
 )
 def change(parts: UsedParts, caller: Operating, key_id: _Id, body: LimitBody) -> LimitsTold:
     """In force for its next nomination, and for every worker before its next test."""
-    act = Act(actor(caller), body.why, parts.now())
+    doing = act(caller, body.why, parts.now(), body.note)
     with parts.store.writing() as session:
-        limits.change(session, key_id, NewLimit(body.nominations, body.networks, body.waiting), act)
-        (limits.suspend if body.suspended else limits.resume)(session, key_id, act)
-        return _told(limits.of_key(session, key_id, of_settings(parts.settings.quotas), act.at))
+        limits.change(session, key_id, NewLimit(body.nominations, body.networks, body.waiting), doing)
+        (limits.suspend if body.suspended else limits.resume)(session, key_id, doing)
+        return _told(limits.of_key(session, key_id, of_settings(parts.settings.quotas), doing.at))
 
 
 def _told(view: LimitView) -> LimitsTold:

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 import structlog
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from rbl.errors import Conflict
@@ -17,9 +17,9 @@ from rbl.store import hits, listings
 from rbl.store.hits import HitsView
 from rbl.store.hosts import ZonePolicy
 from rbl.store.listings import ListingView, NewListing, Subject
-from rbl.terms import Act, Origin
+from rbl.terms import Origin
 from rbl.web import subjects
-from rbl.web.auth import Operating, actor
+from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
 from rbl.web.fields import (
     NETWORK_FORMAT,
@@ -30,6 +30,9 @@ from rbl.web.fields import (
     Body,
     Hits,
     ListingText,
+    Moment,
+    Note,
+    NoteQuery,
     Why,
     one_of,
 )
@@ -101,8 +104,9 @@ class ListingBody(Body):
     )
     reason: str = Field(max_length=63, description="A reason of the list: see /v1/zones.")
     text: ListingText | None = Field(None, description="The TXT text; by default the reason's.")
-    expires_at: AwareDatetime | None = Field(None, description="RFC 6471 §2.2.1: listings are temporary.")
+    expires_at: Moment | None = Field(None, description="RFC 6471 §2.2.1: listings are temporary.")
     why: Why
+    note: Note | None = None
 
     @model_validator(mode="after")
     def _about_one_thing(self) -> Self:
@@ -188,7 +192,7 @@ def list_by_hand(
     subject = subjects.read_new(
         parts, policy.apex, network=body.network, name=body.name, reason=body.reason
     )
-    act = Act(actor(caller), body.why, parts.now())
+    doing = act(caller, body.why, parts.now(), body.note)
     new = NewListing(
         zone=policy.apex,
         subject=subject,
@@ -198,9 +202,11 @@ def list_by_hand(
         allow_reserved=_may_be_reserved(parts, policy, subject),
     )
     with parts.store.writing() as session:
-        view = listings.start(session, new, act)
+        view = listings.start(session, new, doing)
         asked = hits.of_subjects(session, view.zone, {view.subject})
-    _log.info("listed", zone=view.zone, subject=view.subject, reason=view.reason, by=act.actor, why=act.why)
+    _log.info(
+        "listed", zone=view.zone, subject=view.subject, reason=view.reason, by=doing.actor, why=doing.why
+    )
     return _told(parts, view, asked[view.subject])
 
 
@@ -249,19 +255,20 @@ def end(
     reason: Annotated[str, Path(max_length=63, pattern=r"^[a-z0-9-]+$", examples=["open-relay"])],
     subject: _SubjectPath,
     why: Annotated[Why, Query(description="Public, like the listing.", examples=["it is closed now"])],
+    note: NoteQuery = None,
 ) -> HandListing:
     """What a test listed is ended by withdrawing the host, so that its state fits.
 
     A reason that could be part of an address is answered 405: that path is for looking up.
     """
     about = subjects.read(parts, policy.apex, subject)
-    act = Act(actor(caller), why, parts.now())
+    doing = act(caller, why, parts.now(), note)
     with parts.store.writing() as session:
-        view = listings.end(session, policy.apex, about, reason, act)
+        view = listings.end(session, policy.apex, about, reason, doing)
         if view.origin is Origin.PROBE:  # the transaction is undone
             raise Conflict(f"{about} was listed by a test: withdraw the host", code="listed-by-test")
         asked = hits.of_subjects(session, view.zone, {view.subject})
-    _log.info("delisted", zone=view.zone, subject=view.subject, reason=view.reason, by=act.actor, why=why)
+    _log.info("delisted", zone=view.zone, subject=view.subject, reason=view.reason, by=doing.actor, why=why)
     return _told(parts, view, asked[view.subject])
 
 

@@ -21,7 +21,7 @@ from rbl.quotas import Alarm, of_settings
 from rbl.store import nominations
 from rbl.store.nominations import NewNomination, NominationView
 from rbl.terms import Address, Role, State
-from rbl.web.auth import Nominating, Operating
+from rbl.web.auth import Nominating, Operating, UsedWatch, act
 from rbl.web.documents import tells
 from rbl.web.fields import LARGEST_NUMBER, AddressField, Answer, AskedPolicy, Body, one_of
 from rbl.web.parts import UsedParts
@@ -259,13 +259,15 @@ def look_at(parts: UsedParts, caller: Nominating, nomination_id: _Id) -> Nominat
             "description": "The source, as it was handed in. It names its recipients: not for publication.",
             "content": {"message/rfc822": {"schema": {"type": "string"}, "example": _SPAM}},
         },
-        **tells(no_key=401, bad_key=401, role=403, no_such_nomination=404),
+        **tells(no_key=401, bad_key=401, role=403, no_such_nomination=404, evidence_retired=410),
     },
 )
-def message_of(parts: UsedParts, _caller: Operating, nomination_id: _Id) -> Response:
-    """For operators: the evidence as it is kept."""
-    with parts.store.reading() as session:
-        message = nominations.evidence_of(session, nomination_id)
+def message_of(parts: UsedParts, watch: UsedWatch, caller: Operating, nomination_id: _Id) -> Response:
+    """For operators: the evidence as it is kept. Each reading stands in the audit."""
+    with parts.store.writing() as session:
+        doing = act(caller, "the whole message was read", parts.now())
+        message = nominations.evidence_of(session, nomination_id, doing)
+    watch.evidence_read(nomination_id, caller)
     return Response(
         message,
         media_type="message/rfc822",

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
 from rbl.store import switches
-from rbl.terms import Act
-from rbl.web.auth import Operating, actor
+from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, Body, Why
+from rbl.web.fields import Answer, Body, Note, Why
 from rbl.web.parts import UsedParts
 
 router = APIRouter(prefix="/v1/switches", tags=["operators"])
@@ -29,6 +28,7 @@ class SwitchBody(Body):
 
     on: bool = Field(strict=True)
     why: Why
+    note: Note | None = None
 
 
 class SwitchTold(Answer):
@@ -54,5 +54,6 @@ def look_at(parts: UsedParts, _caller: Operating, name: _Name) -> SwitchTold:
 def turn(parts: UsedParts, caller: Operating, name: _Name, body: SwitchBody) -> SwitchTold:
     """In force for every worker before its next step."""
     with parts.store.writing() as session:
-        switches.turn(session, name.value, Act(actor(caller), body.why, parts.now()), on=body.on)
+        doing = act(caller, body.why, parts.now(), body.note)
+        switches.turn(session, name.value, doing, on=body.on)
     return SwitchTold(name=name, on=body.on)

@@ -8,10 +8,9 @@ from pydantic.config import JsonDict
 
 from rbl.errors import NotFound
 from rbl.store import journal
-from rbl.terms import Act
-from rbl.web.auth import Operating, actor
+from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Why
+from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Note, Why
 from rbl.web.parts import UsedParts
 from rbl.zone.zonefile import Kind
 
@@ -63,6 +62,7 @@ class ForceBody(Body):
         description="Up to and with which serial of the journal; by default its last.",
     )
     why: Why
+    note: Note | None = None
 
 
 class ForceTold(Answer):
@@ -114,5 +114,6 @@ def force(parts: UsedParts, caller: Operating, apex: _Apex, body: ForceBody) -> 
     if zone not in parts.policies:
         raise NotFound(f"there is no list {apex[:255]!a}", code="no-such-zone")
     with parts.store.writing() as session:
-        serial = journal.force(session, zone, Act(actor(caller), body.why, parts.now()), body.serial)
+        doing = act(caller, body.why, parts.now(), body.note)
+        serial = journal.force(session, zone, doing, body.serial)
     return ForceTold(zone=zone, serial=serial)

@@ -24,6 +24,7 @@ from rbl.web import (
     pages,
     problems,
 )
+from rbl.web.keywatch import KeyWatch
 from rbl.web.parts import Parts
 from rbl.web.rim import Rim
 
@@ -56,6 +57,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.streams = api_events.Streams()
+    app.state.keywatch = KeyWatch(parts.registry)
     for module in (
         api_nominations,
         api_events,

@@ -61,9 +61,16 @@ CODES: Mapping[str, Code] = {
     "no-key": Code(
         "An API key is needed", "Send it as: Authorization: Bearer rbl_…; the operator gives keys out."
     ),
-    "bad-key": Code("The API key is not known", "Check it for missing characters, or ask for a new one."),
+    "bad-key": Code(
+        "The API key is not taken",
+        "Check it for missing characters; if it has expired or was replaced, ask for a new one.",
+    ),
     "role": Code("The API key may not do this", "Use a key with the role that the detail names."),
     "name-taken": Code("There is a key of this name", "Choose another name."),
+    "key-over": Code(
+        "The key was revoked or has expired", "Make another key, or give the expired one a new expiry."
+    ),
+    "bad-overlap": Code("The overlap is too long", "Let the old key hold for 30 days at most."),
     "no-such-key": Code(
         "There is no such key", "GET /v1/keys lists API keys, GET /v1/customers those of customers."
     ),
@@ -137,6 +144,12 @@ CODES: Mapping[str, Code] = {
         "This key is suspended", "Nothing is taken with it for now: write to the operator, who answers."
     ),
     "no-such-nomination": Code("There is no such nomination", "Check its number."),
+    "dialogue-retired": Code(
+        "What was said in this test is kept no longer", "Its time was over: the test's verdict is left."
+    ),
+    "evidence-retired": Code(
+        "The spam is kept no longer", "Its time was over: its digest, and what followed from it, are left."
+    ),
     # lists, hosts, retests
     "no-such-zone": Code("There is no such list", "GET /v1/zones names the lists."),
     "unknown-host": Code(

@@ -4,11 +4,13 @@ Pydantic's own address type takes ``false`` for 0.0.0.0 and numbers for addresse
 only and reads it with ``addresses``.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,6 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from rbl import remarks
 from rbl.addresses import parse_address, parse_network
 from rbl.store.hosts import ZonePolicy
 from rbl.terms import Address, Network
@@ -52,6 +55,21 @@ def _text(value: object, what: str) -> str:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        msg = "it is before the year 1 or after the year 9999 in UTC"
+        raise ValueError(msg) from None
+
+
+def _remark(value: str) -> str:
+    fault = remarks.fault(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value.strip()
+
+
 AddressField = Annotated[
     Address,
     PlainValidator(_address),
@@ -80,13 +98,18 @@ NetworkField = Annotated[
         }
     ),
 ]
-# One line of printable text; kept in the audit, and public where it tells why something is listed.
-Why = Annotated[
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+_Remark = Annotated[
     str,
-    StringConstraints(
-        min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$"
-    ),
-    AfterValidator(str.strip),
+    StringConstraints(min_length=1, max_length=remarks.LONGEST),
+    AfterValidator(_remark),
+    Field(json_schema_extra={"pattern": remarks.PATTERN}),
+]
+Why = Annotated[_Remark, Field(description="Public wherever the act itself is.")]
+Note = Annotated[_Remark, Field(description="For operators only: kept in the audit, shown nowhere else.")]
+NoteQuery = Annotated[
+    Note | None,
+    Query(description="For operators only: kept in the audit, shown nowhere else.", examples=["see #4711"]),
 ]
 # RFC 1035 §3.3: a character-string has 255 octets; many clients show only the first of a TXT record.
 ListingText = Annotated[

@@ -34,6 +34,8 @@ _STATUS_OF_CODE = {
     "no-key": 401,
     "bad-key": 401,
     "method-not-allowed": 405,
+    "evidence-retired": 410,
+    "dialogue-retired": 410,
     "too-large": 413,
     "unsupported-media-type": 415,
     "internal": 500,

@@ -70,6 +70,8 @@ class Rim:
             return
         started = False
         method = _method(scope)
+        # What a key opens (keys, customers, evidence) stays in no cache: RFC 9111 §5.2.2.5.
+        caching = "no-store" if "authorization" in Headers(scope=scope) else "no-cache"
         scope = _as_get(scope)
 
         async def send_with_headers(message: Message) -> None:
@@ -79,7 +81,7 @@ class Rim:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-cache")
+                headers.setdefault("Cache-Control", caching)
                 self._requests.labels(method, message["status"]).inc()
             await send(message)
 

@@ -33,6 +33,7 @@ _RUN: JsonDict = {
     "due_at": _AT,
     "finished_at": _AT,
     "envelopes": [_ENVELOPE],
+    "dialogue_retired_at": None,
 }
 _LINE: JsonDict = {"at": _AT, "side": "them", "text": "250 2.1.5 Ok"}
 _STORY: JsonDict = {
@@ -63,7 +64,15 @@ _STORY: JsonDict = {
     ],
     "past": [],
     "exemptions": [],
-    "spams": [{"id": 17, "received_at": _AT, "nominated_at": _AT, "published": "Subject: buy\n\nBuy now."}],
+    "spams": [
+        {
+            "id": 17,
+            "received_at": _AT,
+            "nominated_at": _AT,
+            "published": "Subject: buy\n\nBuy now.",
+            "retired_at": None,
+        }
+    ],
     "runs": [_RUN],
     "proof": {"run": _RUN, "envelope": _ENVELOPE, "returned_at": _AT, "lines": [_LINE]},
     "history": [
@@ -114,6 +123,7 @@ class SpamTold(Answer):
     received_at: datetime
     nominated_at: datetime
     published: str | None
+    retired_at: datetime | None = Field(description="Since when it is kept no longer; null: it is.")
 
 
 class EnvelopeTold(Answer):
@@ -140,6 +150,9 @@ class RunTold(Answer):
     due_at: datetime
     finished_at: datetime | None
     envelopes: list[EnvelopeTold]
+    dialogue_retired_at: datetime | None = Field(
+        description="Since when its dialogue and replies are kept no longer; null: they are."
+    )
 
 
 class LineTold(Answer):

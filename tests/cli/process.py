@@ -70,10 +70,10 @@ class Serving:
 
     @property
     def first_key(self) -> str | None:
-        """The first admin key, where it showed one."""
-        keys = [line.rpartition(" ")[2] for line in self.said if "first admin API key" in line]
-        assert len(keys) <= 1
-        return keys[0] if keys else None
+        """The first admin key, where it told of one: which file it is in."""
+        files = [line.rpartition(": ")[2] for line in self.said if "first admin API key" in line]
+        assert len(files) <= 1
+        return Path(files[0]).read_text(encoding="ascii").strip() if files else None
 
     @property
     def dns(self) -> Listen:

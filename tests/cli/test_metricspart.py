@@ -66,7 +66,8 @@ def test_split_processes_can_be_watched(tmp_path: Path) -> None:
         assert {part: process.pid for part, process in by_part.items()} == {
             part: each["pid"] for part, each in told.items()
         }
-        standing = told["dns"]["lists"]["relays.example"]
+        eventually(lambda: of_parts(web, key)["dns"]["lists"]["relays.example"]["serial"] is not None)
+        standing = of_parts(web, key)["dns"]["lists"]["relays.example"]
         assert standing["serial"] == standing["newest"] > 0
 
         assert 0 == by_part["collector"].end()

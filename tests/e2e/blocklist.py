@@ -116,7 +116,8 @@ def serving(
         host, argv, port=80, environment=_environment(host, database_url, settings or {})
     ) as process:
         eventually(lambda: "\nready\n" in output.read_text(), lambda: f"never ready:\n{output.read_text()}")
-        (admin_key,) = re.findall(r"first admin API key.*: (\S+)", output.read_text())
+        (key_file,) = re.findall(r"first admin API key.*: (\S+)", output.read_text())
+        admin_key = Path(key_file).read_text(encoding="ascii").strip()
         yield Blocklist(host, admin_key, output)
     said = output.read_text()
     assert (process.returncode, said.endswith("stopped\n")) == (0, True), said

@@ -90,8 +90,8 @@ def set_up(store: Store) -> None:
 def nominator(store: Store, trust: Trust = Trust.NORMAL, name: str = "mx-admin") -> Nominator:
     """Make a key and return whose it is."""
     with store.writing() as session:
-        secret, _ = keys.make(session, NewKey(name, Role.NOMINATOR, trust), actor="test", now=NOW)
-        return keys.authenticate(session, secret)
+        secret, _ = keys.make(session, NewKey(name, Role.NOMINATOR, trust), act())
+        return keys.authenticate(session, secret, NOW)[0]
 
 
 def spam(address: str = RELAY, message_id: str = "<1@spam>") -> Evidence:

@@ -51,15 +51,16 @@ def test_evidence_is_kept_octet_by_octet(opened: Store) -> None:
     evidence = replace(steps.spam(), message=bytes(range(256)) * 10)
     new = replace(steps.nomination(), evidence=evidence)
     view, _ = steps.nominate(opened, steps.nominator(opened), new)
-    with opened.reading() as session:
-        kept = nominations.evidence_of(session, view.id)
+    with opened.writing() as session:
+        kept = nominations.evidence_of(session, view.id, steps.act("read"))
         of_id = nominations.of_id(session, view.id)
         with pytest.raises(NotFound, match="there is no nomination 77"):
-            nominations.evidence_of(session, 77)
+            nominations.evidence_of(session, 77, steps.act("read"))
         with pytest.raises(NotFound, match="there is no nomination 77"):
             nominations.of_id(session, 77)
 
     assert (evidence.message, view) == (kept, of_id)
+    assert [("read-evidence", None, None)] == steps.actions(opened, f"nomination {view.id}")
 
 
 def test_spam_without_a_message_id_is_known_by_all_of_it(opened: Store) -> None:

@@ -21,7 +21,7 @@ from rbl.store import journal, keys, migrate, switches
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.keys import NewKey
-from rbl.terms import Evidence, Nominator, Role, Trust
+from rbl.terms import Act, Evidence, Nominator, Role, Trust
 from rbl.web.app import create_app
 from rbl.web.parts import Parts
 from rbl.web.server import Server
@@ -218,7 +218,7 @@ def key(store: Store) -> Callable[..., dict[str, str]]:
     def make(role: Role, name: str = "", trust: Trust = Trust.TRUSTED) -> dict[str, str]:
         new = NewKey(name or f"the {role.value}", role, trust, mx_names=(MX,))
         with store.writing() as session:
-            secret, _ = keys.make(session, new, actor="set-up", now=START)
+            secret, _ = keys.make(session, new, Act("set-up", "made", START))
         return {"Authorization": f"Bearer {secret}"}
 
     return make

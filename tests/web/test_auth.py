@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from rbl.store import keys
-from rbl.terms import Nominator, Role, Trust
+from rbl.terms import Act, Nominator, Role, Trust
 from rbl.web.auth import actor
 from tests.web.world import START, World
 
@@ -67,7 +67,7 @@ def test_a_revoked_key_is_refused_at_once(api: httpx2.Client, operator: Header, 
     """From the commit of its revocation on."""
     before = api.get("/v1/audit", headers=operator).status_code
     with world.store.writing() as session:
-        keys.revoke(session, keys.all_keys(session)[0].id, actor="x", now=START)
+        keys.revoke(session, keys.all_keys(session)[0].id, Act("x", "revoked", START))
 
     answer = api.get("/v1/audit", headers=operator)
 

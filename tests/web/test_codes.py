@@ -11,6 +11,9 @@ ELSEWHERE = {"cli", "zone", "responder", "probe"}
 NOT_TOLD = {
     "configuration": "at start only",
     "lease-lost": "between workers",
+    "too-many-tokens": "between the collector and who sends to it",
+    "returns-full": "between the collector and who sends to it",
+    "postbox-full": "between the collector and who sends to it",
     "no-schema": "to a command that only reads",
     "old-schema": "to a command that only reads",
 }

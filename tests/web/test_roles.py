@@ -93,6 +93,13 @@ TABLE = {
     "POST /v1/keys": Row(
         ADMINS.replace("200", "201"), "/v1/keys", "/v1/keys", {"name": "made by {n}", "role": "nominator"}
     ),
+    "GET /v1/keys/{key_id}/limits": Row(OPERATORS, "/v1/keys/{victim}/limits", "/v1/keys/999/limits"),
+    "PUT /v1/keys/{key_id}/limits": Row(
+        OPERATORS, "/v1/keys/{victim}/limits", "/v1/keys/999/limits", {"nominations": 7, **WHY}
+    ),
+    "POST /v1/keys/{key_id}/rotation": Row(
+        ADMINS, "/v1/keys/{victim}/rotation", "/v1/keys/999/rotation", {"why": "leaked"}
+    ),
     "DELETE /v1/keys/{key_id}": Row(ADMINS, "/v1/keys/{victim}", "/v1/keys/999"),
     "GET /v1/customers": Row(ADMINS, "/v1/customers", "/v1/customers?x=y"),
     "POST /v1/customers": Row(
@@ -107,6 +114,7 @@ TABLE = {
     "POST /v1/zones/{apex}/force": Row(
         OPERATORS, f"/v1/zones/{ZONE}/force", "/v1/zones/nowhere.example/force", WHY
     ),
+    "GET /v1/processes": Row(OPERATORS, "/v1/processes", "/v1/processes?x=y"),
     "GET /healthz": Row(PUBLIC, "/healthz", ""),
     "GET /readyz": Row(PUBLIC, "/readyz", ""),  # from a network of watchers: see test_watchers
     "GET /metrics": Row(PUBLIC, "/metrics", ""),
@@ -161,7 +169,7 @@ def asking(
     act = Act("set-up", "for a test", START)
     with world.store.writing() as session:
         (revoked,) = (each.id for each in keys.all_keys(session) if each.name == "revoked")
-        keys.revoke(session, revoked, actor="set-up", now=START)
+        keys.revoke(session, revoked, act)
     for number in range(1, len(CALLERS) + 1):  # they are the nominations of these numbers
         _host(world, f"9.1.{number}.1", 1_000 + number).bring_to(State.NOMINATED)
     known = {}
@@ -173,7 +181,7 @@ def asking(
         listed.conclude(claim, Verdict.OPEN)
         with world.store.writing() as session:
             victim = NewKey(f"victim {number}", Role.NOMINATOR, Trust.NORMAL)
-            _, key_view = keys.make(session, victim, actor="set-up", now=START)
+            _, key_view = keys.make(session, victim, act)
             _, customer = customers.make(session, ZONE, f"victim {number}", act)
         known[caller] = {"run": claim.run_id, "victim": key_view.id, "customer": customer.id}
     with httpx2.Client(base_url=served.url, timeout=60) as api:

@@ -103,7 +103,8 @@ class World:
         self.nominated += 1
         name = f"secret nominator {self.nominated}"
         with self.store.writing() as session:
-            _, key = keys.make(session, NewKey(name, Role.NOMINATOR, trust), actor="x", now=self.clock())
+            new_key = NewKey(name, Role.NOMINATOR, trust)
+            _, key = keys.make(session, new_key, Act("x", "made", self.clock()))
             who = Nominator(key.id, name, Role.NOMINATOR, trust, frozenset(), ())
             proof = Evidence(
                 self.address,
