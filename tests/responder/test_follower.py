@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -18,13 +18,13 @@ from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower, Pace
-from rbl.responder.following import Reader
+from rbl.responder.follower import Follower
+from rbl.responder.following import Pace, Reader
 from rbl.responder.rules import rules_of
 from rbl.store import journal, listings
 from rbl.store.engine import Store
 from rbl.store.listings import NewListing
-from rbl.terms import Act, Change, Entry, Listed
+from rbl.terms import Act, Change, Entry, Listed, Mark
 from rbl.zone.zonefile import ZoneFile
 from tests.responder.lists import ANYBODY, NOW, make_zone
 from tests.responder.presentation import make_query
@@ -47,6 +47,7 @@ class Journal:
         self.signal_fault: Exception | None = None
         self.snapshots_made = 0
         self.forced = 0
+        self.version = 0  # of the history, which a restore changes
         self._head = first_serial
         self._entries: list[Entry] = []
         self._changed = threading.Condition()
@@ -67,6 +68,7 @@ class Journal:
                         actor="test",
                         why="test",
                         at=datetime(2026, 1, 1, tzinfo=UTC),
+                        chain=f"{self._head} of history {self.version}",
                     )
                 )
             self._changed.notify_all()
@@ -84,8 +86,9 @@ class Journal:
         with self._changed:
             del self._entries[len(self._entries) - count :]
             self._head = head or (self._entries[-1].serial if self._entries else 100)
+            self.version += 1
 
-    def snapshot(self, zone: str, /) -> tuple[int, Iterator[Listed]]:
+    def snapshot(self, zone: str, /) -> tuple[Mark, Iterator[Listed]]:
         """Return everything in the zone."""
         self._answer(zone)
         self.snapshots_made += 1
@@ -95,17 +98,22 @@ class Journal:
                 live[entry.subject] = Listed(entry.subject, entry.reason, entry.text, exempt=False)
             else:
                 live.pop(entry.subject, None)
-        return self._head, iter(live.values())
+        return Mark(self._head, self._chain(self._head)), iter(live.values())
 
-    def entries_after(self, zone: str, serial: int, limit: int, /) -> Sequence[Entry]:
-        """Return the entries after *serial*."""
+    def entries_after(self, zone: str, mark: Mark, limit: int, /) -> Iterator[Entry] | None:
+        """Return the entries after *mark*, each of which is a commit, or None for another history."""
         self._answer(zone)
-        return [entry for entry in self._entries if entry.serial > serial][:limit]
+        if mark.chain != self._chain(mark.serial):
+            return None
+        return iter([entry for entry in self._entries if entry.serial > mark.serial][:limit])
 
-    def head(self, zone: str, /) -> int:
+    def head(self) -> int:
         """Return the last serial."""
-        self._answer(zone)
         return self._head
+
+    def _chain(self, serial: int) -> str:
+        before = [entry.chain for entry in self._entries if entry.serial <= serial]
+        return before[-1] if before else "the beginning"
 
     def force(self, serial: int | None = None) -> None:
         """Let out what is held back up to *serial*, by default the last."""
@@ -433,7 +441,7 @@ def test_force_lets_out_no_more_than_was_looked_at(tmp_path: Path) -> None:
     following = Following(journal, tmp_path, max_change_share=0.3)
     following.follower.follow()
     journal.delist(*addresses(1000))
-    looked_at = journal.head(APEX)
+    looked_at = journal.head()
     journal.list_("20.1.0.1/32")
     following.follower.follow()
     journal.delist(*addresses(1999)[1000:])
@@ -445,7 +453,7 @@ def test_force_lets_out_no_more_than_was_looked_at(tmp_path: Path) -> None:
     following.follower.follow()
 
     assert (looked_at, 1.0, Outcome.NXDOMAIN) == half_way
-    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 def test_what_came_after_a_forced_change_is_served_with_it(tmp_path: Path) -> None:
@@ -459,7 +467,7 @@ def test_what_came_after_a_forced_change_is_served_with_it(tmp_path: Path) -> No
     journal.list_("20.1.0.1/32")
     following.follower.follow()
 
-    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
     assert Outcome.LISTED == following.ask("20.1.0.1")
 
 
@@ -493,7 +501,7 @@ def test_a_list_made_anew_is_let_out_only_as_a_whole(tmp_path: Path) -> None:
     following.follower.follow()
 
     assert (2100, 1.0) == before
-    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 def test_forcing_what_is_not_held_changes_nothing(tmp_path: Path) -> None:
@@ -529,20 +537,23 @@ def test_a_wide_network_that_was_forced_holds_nothing_back(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("head", "level", "why"),
+    ("head", "goes_on", "level", "why"),
     [
-        (None, "error", "the journal ends before the index: restored from a backup"),
-        (5000, "warning", "it went on above every serial it gave out, after a restore"),
+        (None, False, "error", "the journal ends before the index: restored from a backup"),
+        (5000, True, "warning", "it went on above every serial it gave out, after a restore"),
+        (101, True, "warning", "it gave the same serial out again, for another entry"),
     ],
 )
-def test_a_restored_database_is_read_whole(tmp_path: Path, head: int | None, level: str, why: str) -> None:
-    """Where the journal does not have the index's last entry, the list is built anew from it."""
+def test_a_restored_database_is_read_whole(
+    tmp_path: Path, head: int | None, level: str, why: str, *, goes_on: bool
+) -> None:
+    """Where the journal tells another history than the index was made from, it is built anew from it."""
     journal = Journal()
     journal.list_("20.0.0.1/32", "20.0.0.2/32")
     following = Following(journal, tmp_path)
     following.follower.follow()
     journal.lose(1, head=head)
-    if head is not None:
+    if goes_on:
         journal.list_("20.0.0.3/32")
     with capture_logs() as logs:
         following.follower.follow()
@@ -552,7 +563,9 @@ def test_a_restored_database_is_read_whole(tmp_path: Path, head: int | None, lev
         (line["event"], line["log_level"]) for line in logs
     ], why
     assert [Outcome.LISTED, Outcome.NXDOMAIN] == [following.ask("20.0.0.1"), following.ask("20.0.0.2")]
-    assert journal.head(APEX) == following.serial
+    assert (Outcome.LISTED if goes_on else Outcome.NXDOMAIN) == following.ask("20.0.0.3")
+    assert journal.head() == following.serial
+    assert 1.0 == following.gauge("rbl_journal_diverged_total")
 
 
 def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:

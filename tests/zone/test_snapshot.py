@@ -162,7 +162,7 @@ def _with_header(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
-    ("empty", lambda _: b"", "empty file"),
+    ("empty", lambda _: b"", "it is cut off"),
     ("a few octets", lambda content: content[:10], "it is cut off"),
     ("cut in the header", lambda content: content[:100], "it is cut off"),
     ("cut in a section", lambda content: content[:-100], "it is cut off"),
@@ -170,7 +170,7 @@ DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
     (
         "another version",
         lambda content: content[:8] + struct.pack("<I", 1) + content[12:],
-        "its format is 1, and this program reads 2",
+        "its format is 1, and this program reads 3",
     ),
     ("a bit in the header", lambda content: content[:30] + b"~" + content[31:], "its header is damaged"),
     (
