@@ -1,81 +1,28 @@
 """A backup is put back under the running program: DNS answers what the database says, not what was lost."""
 
-import shutil
-import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 
 import httpx2
-import pytest
 from dns import message as dns_message
 from dns import query as dns_query
 from dns import rcode as dns_rcode
-from sqlalchemy import make_url, update
+from sqlalchemy import update
 
 from rbl.store import journal, listings, migrate
 from rbl.store.engine import Store
 from rbl.store.listings import NewListing
 from rbl.store.tables import Zone
 from rbl.terms import Act
-from tests import postgresql
 from tests.cli.process import Installation, Serving
+from tests.story.backup import backup_of
 
 ZONE = "relays.example"
 _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.02
-
-
-class SqliteBackup:
-    """A backup by SQLite's own means, and a restore as an operator makes it: the file put in place."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self._file = Path(make_url(url).database or "")
-        self._copy = folder / "backup.db"
-
-    def make(self) -> None:
-        """Take the backup."""
-        with (
-            closing(sqlite3.connect(self._file)) as file,
-            closing(sqlite3.connect(self._copy)) as copy,
-        ):
-            file.backup(copy)
-
-    def restore(self) -> None:
-        """Put it back."""
-        for left in ("-wal", "-shm"):
-            self._file.with_name(self._file.name + left).unlink(missing_ok=True)
-        shutil.copy(self._copy, self._file)
-
-
-class PostgresqlBackup:
-    """A dump, and its restore into the emptied database."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self._url = url
-        self._dump = folder / "backup.dump"
-        self._programs = postgresql.programs()
-
-    def make(self) -> None:
-        """Dump it."""
-        self._run("pg_dump", "--format=custom", f"--file={self._dump}", self._url)
-
-    def restore(self) -> None:
-        """Put the dump back, in the place of every table."""
-        self._run("pg_restore", "--clean", "--exit-on-error", f"--dbname={self._url}", str(self._dump))
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run([self._programs / program, *arguments], check=True, capture_output=True)
-
-
-def backup_of(url: str, folder: Path) -> SqliteBackup | PostgresqlBackup:
-    """Return what backs the database at *url* up."""
-    kind = SqliteBackup if url.startswith("sqlite") else PostgresqlBackup
-    return kind(url, folder)
 
 
 def list_by_hand(url: str, address: str) -> int:
@@ -142,18 +89,3 @@ def test_one_serial_for_two_listings(tmp_path: Path, database_url: str) -> None:
     assert kept < lost == found
     assert 1 == log.count("event=journal_diverged")
     assert f'rbl_journal_diverged_total{{zone="{ZONE}"}} 1.0' in metrics
-
-
-@pytest.mark.parametrize("kind", ["sqlite"])
-def test_a_file_put_back_under_a_running_server(tmp_path: Path, sqlite_url: str, kind: str) -> None:
-    """Where nobody stops DNS for the restore, it notices by itself."""
-    installation = Installation(tmp_path, {"RBL_DATABASE__URL": sqlite_url})
-    del kind
-    backup = SqliteBackup(sqlite_url, tmp_path)
-    as_after_an_import(sqlite_url)
-    list_by_hand(sqlite_url, "20.0.0.80")
-    backup.make()
-    with installation.serving("--only", "dns") as process:
-        list_by_hand(sqlite_url, "20.0.0.81")
-        eventually(lambda: ask(process, "20.0.0.81") == "127.0.0.2", process.log)
-        assert 0 == process.end()
