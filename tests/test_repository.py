@@ -48,6 +48,7 @@ TESTS_OF_THE_WHOLE = {
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
 }
 FOLDERS_OF_THE_WHOLE = {
+    "tests/attacks": "what strangers do to a running list, and what is left of it",
     "tests/e2e": "whole stories with real servers",
     "tests/story": "whole stories with a pretend relay: kills, and a process for each part",
     "tests/refusals": "what a running list refuses, over every way in",

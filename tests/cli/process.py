@@ -27,6 +27,11 @@ class Serving:
         self.said: list[str] = []
         self.places: dict[str, str] = {}
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def until_ready(self) -> None:
         """Wait until it says that it is ready."""
         while not self.said or self.said[-1] != "ready":
