@@ -75,6 +75,8 @@ class Database(_Section):
 
     url: str = Field(default="sqlite:///var/rbl.db", repr=False)
     """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
+    min_free_mib: int = Field(default=64, ge=0)
+    """With less free space beside SQLite's file `/readyz` fails; 0: it is not looked at."""
 
 
 class Access(_Section):
@@ -129,6 +131,8 @@ class Dns(_Section):
     """What id.server and NSID say: which of several servers this is; empty: refused."""
     max_change_share: float = Field(default=0.3, gt=0, le=1)
     """A change of more than this share of a list at once is held back until it is forced."""
+    max_lag: Duration = timedelta(seconds=60)
+    """When the journal was not read for so long `/readyz` fails; DNS answers on from the last list."""
     max_udp_octets: int = Field(default=UNFRAGMENTED_OCTETS, ge=512, le=4096)
     """The largest answer sent over UDP. Up to 1232 octets (DNS Flag Day 2020) it is never fragmented."""
     cookie_secrets: Several[HexSecret] = Field(default=(), repr=False)

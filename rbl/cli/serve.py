@@ -22,6 +22,7 @@ from rbl import __version__
 from rbl.cli import logs
 from rbl.cli.context import settings_of
 from rbl.cli.opening import connected_late, now, prepare
+from rbl.cli.watching import watched
 from rbl.config import Settings
 from rbl.errors import BadInput, ConfigError, Unavailable
 
@@ -105,7 +106,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         for number in _STOPS:
             loop.add_signal_handler(number, self._stop)
-        async with self._running:
+        async with watched(self._built.watches), self._running:
             await self._start()
             await self._stopping.wait()
             self._say("stopping; a second signal ends it at once")
@@ -136,6 +137,8 @@ class _Run:
             first_key = await self._prepared_at_last()
         else:
             first_key = await asyncio.to_thread(_prepared, built)
+        if self._wanted != {Part.DNS}:  # which writes nothing but counts, and those can wait
+            self._watch_the_database()
         for part in left:
             if not self._stopping.is_set():
                 await self._start_part(part, starters[part])
@@ -146,6 +149,13 @@ class _Run:
         if Part.DNS in self._wanted:
             await parts.until_dns_is_ready(built)
         self._say("\n".join([*self._lines, "ready"]))
+
+    def _watch_the_database(self) -> None:
+        from rbl.store.room import Room  # noqa: PLC0415 — see rbl.cli
+
+        built = self._built
+        room = Room(built.store, built.settings.database.min_free_mib)
+        self._running.enter_context(built.watches.of("database", room.fault))
 
     async def _start_part(self, part: Part, starter: "Starter") -> None:
         try:

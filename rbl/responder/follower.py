@@ -88,10 +88,8 @@ class Follower:
         """Whether every zone has an index to answer from."""
         return self._catalogue.ready()
 
-    def fault(self, max_lag: timedelta) -> str | None:
-        """Return why what is answered may be old: the journal is not followed, or not for *max_lag*."""
-        if self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set():
-            return "the thread that follows the journal has ended: start the program anew"
+    def behind(self, max_lag: timedelta) -> str | None:
+        """Return why what is answered may be old: the journal of a zone was not read for *max_lag*."""
         for zone in self._zones:
             lag_seconds, why = zone.lag_seconds(), zone.fault or "it is being read"
             if lag_seconds > max_lag.total_seconds():

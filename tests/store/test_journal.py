@@ -104,7 +104,7 @@ def test_a_serial_is_the_time_or_one_more_than_the_last(
 
 
 def test_a_restored_database_goes_on_above_what_it_gave_out(opened: Store) -> None:
-    """After entries were lost with a restore, the next serial is above the lost ones where time has passed."""
+    """After a restore the next serial is above the lost ones, where enough time has passed."""
     lost = [append(opened, f"192.0.2.{number}/32") for number in range(10)]
     with opened.writing() as session:
         session.execute(update(Zone).values(serial=START))
@@ -113,7 +113,7 @@ def test_a_restored_database_goes_on_above_what_it_gave_out(opened: Store) -> No
 
 
 def test_entries_of_one_commit_have_one_serial(opened: Store) -> None:
-    """A list changes from one serial to the next; what a transaction writes is told apart by its position."""
+    """A list changes from one serial to the next; a position tells the entries of a commit apart."""
     with opened.writing() as session:
         journal.open_zone(session, OTHER, NOW)
     with opened.writing() as session:
