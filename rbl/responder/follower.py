@@ -311,10 +311,16 @@ class Follower:
         try:
             zone.path.parent.mkdir(parents=True, exist_ok=True)
             snapshot.write(index, zone.path)
-        except OSError as fault:
+        except Exception as fault:  # noqa: BLE001  # the rim: the database has everything
             if not zone.unwritten:
                 zone.unwritten = True
-                _log.error("snapshot_unwritten", zone=zone.name, path=str(zone.path), fault=str(fault))
+                _log.error(
+                    "snapshot_unwritten",
+                    zone=zone.name,
+                    path=str(zone.path),
+                    fault=str(fault),
+                    exc_info=not isinstance(fault, OSError),
+                )
         else:
             zone.unwritten = False
             zone.written = index.mark

@@ -1,5 +1,7 @@
 """The follower: from the journal to what DNS answers, with the database up, down and restored."""
 
+import errno
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,9 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from rbl.config import Dns
@@ -18,13 +23,15 @@ from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower
+from rbl.responder.follower import Follower, index_path
 from rbl.responder.following import Pace, Reader
 from rbl.responder.rules import rules_of
 from rbl.store import journal, listings
 from rbl.store.engine import Store
 from rbl.store.listings import NewListing
 from rbl.terms import Act, Change, Entry, Listed, Mark
+from rbl.zone import snapshot
+from rbl.zone.index import compile_index
 from rbl.zone.zonefile import ZoneFile
 from tests.responder.lists import ANYBODY, NOW, make_zone
 from tests.responder.presentation import make_query
@@ -644,6 +651,207 @@ def test_a_lost_signal_does_not_stop_the_thread(tmp_path: Path) -> None:
     following.follower.stop()
 
     assert 101 == following.serial
+
+
+class Clumsy(Journal):
+    """A journal whose ways to fail nobody has foreseen; each is met once, from the first wait on."""
+
+    def __init__(self, *faults: BaseException) -> None:
+        super().__init__()
+        self.faults = list(faults)
+
+    def wait_for_change(self, timeout: timedelta, /) -> bool:
+        """Fail, as long as there is something left to fail with."""
+        if self.faults:
+            raise self.faults.pop()
+        return super().wait_for_change(timeout)
+
+
+def test_no_exception_ends_the_thread(tmp_path: Path) -> None:
+    """Whatever comes out of the wait for a change, the next one is followed, and each is in the log."""
+    journal = Clumsy(
+        OSError("its sleep"), MemoryError(), RecursionError(), DBAPIError("", None, ValueError())
+    )
+    following = Following(journal, tmp_path)
+    with capture_logs() as logs:
+        following.follower.start()
+        eventually(lambda: not journal.faults)
+        journal.list_("20.0.0.2/32")
+        eventually(lambda: following.ask("20.0.0.2") is Outcome.LISTED)
+        following.follower.stop()
+
+    assert 4 == [line["event"] for line in logs].count("follower_error")
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_thread(tmp_path: Path) -> None:
+    """Its disk may be full just when there is something to tell."""
+    journal = Clumsy(OSError("its sleep"))
+    journal.fault = Unavailable("the database does not answer")
+    following = Following(journal, tmp_path)
+    tried = threading.Event()
+
+    def full(*_: object) -> NoReturn:
+        tried.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = structlog.get_config()
+    structlog.configure(processors=[full])
+    try:
+        following.follower.start()
+        eventually(tried.is_set)
+        journal.fault = None
+        eventually(lambda: not journal.faults)
+        journal.list_("20.0.0.2/32")
+        eventually(lambda: following.ask("20.0.0.2") is Outcome.LISTED)
+    finally:
+        structlog.configure(**before)
+    following.follower.stop()
+
+
+def test_an_index_that_cannot_be_written_for_another_reason(tmp_path: Path) -> None:
+    """What nobody has foreseen when the copy is written ends neither the thread nor the program."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    following = Following(journal, tmp_path / "x\0")
+    with capture_logs() as logs:
+        following.follower.start()
+        eventually(lambda: "snapshot_unwritten" in [line["event"] for line in logs])
+        journal.list_("20.0.0.2/32")
+        eventually(lambda: following.ask("20.0.0.2") is Outcome.LISTED)
+        following.follower.stop()
+
+    assert [True] == [line["exc_info"] for line in logs if line["event"] == "snapshot_unwritten"]
+
+
+def test_an_index_on_disk_that_cannot_be_served(tmp_path: Path) -> None:
+    """Whatever is wrong, the start goes on without it."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    before = Following(journal, tmp_path)
+    before.follower.follow()
+    before.follower.write()
+    following = Following(journal, tmp_path)
+    faults = [ValueError("a fault of ours")]
+
+    def changed() -> None:
+        if faults:
+            raise faults.pop()
+
+    following.catalogue.watch(changed)
+    with capture_logs() as logs:
+        following.follower.load()
+    following.follower.follow()
+
+    assert [("snapshot_unusable", "ValueError: a fault of ours", True)] == [
+        (line["event"], line["fault"], line["exc_info"]) for line in logs
+    ]
+    assert (Outcome.LISTED, 101) == (following.ask("20.0.0.1"), following.serial)
+
+
+def test_a_journal_that_was_not_read_for_long(tmp_path: Path) -> None:
+    """It is said of which list, and why."""
+    journal = Journal()
+    following = Following(journal, tmp_path)
+    following.follower.follow()
+    soon = following.follower.behind(timedelta(hours=1))
+    journal.fault = Unavailable("the database does not answer")
+    following.follower.follow()
+
+    assert soon is None
+    assert re.fullmatch(
+        r"the journal of bl\.test was last read \d+ s ago, longer than dns\.max_lag:"
+        r" Unavailable: the database does not answer",
+        following.follower.behind(timedelta(0)) or "",
+    )
+
+
+def test_a_stop_does_not_wait_for_a_million_entries(tmp_path: Path) -> None:
+    """While a large commit, or a whole list, is being read, the end comes all the same."""
+    reading = threading.Event()
+
+    class Endless(Journal):
+        def snapshot(self, zone: str, /) -> tuple[Mark, Iterator[Listed]]:
+            mark, _ = super().snapshot(zone)
+
+            def rows() -> Iterator[Listed]:
+                while True:
+                    reading.set()
+                    yield Listed("20.0.0.1/32", "relay", None, exempt=False)
+
+            return mark, rows()
+
+    following = Following(Endless(), tmp_path)
+    with capture_logs() as logs:
+        following.follower.start()
+        assert reading.wait(60)
+        following.follower.stop()
+
+    assert [] == logs
+    assert "dns-follower" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_an_index_of_an_earlier_version_is_answered_from_and_made_anew(tmp_path: Path) -> None:
+    """It does not say which history it follows: no restore is told of, and it costs one reading."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    path = index_path(tmp_path, APEX)
+    old = compile_index(make_zone(APEX), 101, [Listed("20.0.0.9/32", "relay", None, exempt=False)])
+    snapshot.write(old, path)
+    following = Following(journal, tmp_path)
+    with capture_logs() as logs:
+        following.follower.load()
+        before = following.ask("20.0.0.9")
+        following.follower.follow()
+        following.follower.follow()
+
+    assert (Outcome.LISTED, Outcome.NXDOMAIN) == (before, following.ask("20.0.0.9"))
+    assert ["snapshot_swapped", "snapshot_unmarked", "snapshot_swapped"] == [line["event"] for line in logs]
+    assert following.gauge("rbl_journal_diverged_total") is None
+
+
+def test_after_a_restore_the_copy_on_disk_is_replaced(tmp_path: Path) -> None:
+    """Though its serial is the same: else the next start would answer what was lost."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    following = Following(journal, tmp_path)
+    following.follower.follow()
+    following.follower.write()
+    journal.lose(1, head=100)
+    journal.list_("20.0.0.2/32")
+    following.follower.follow()
+    following.follower.write()
+    again = Following(journal, tmp_path)
+    again.follower.load()
+
+    assert 101 == again.serial
+    assert [Outcome.NXDOMAIN, Outcome.LISTED] == [again.ask("20.0.0.1"), again.ask("20.0.0.2")]
+
+
+def test_a_restore_while_a_forced_change_is_let_out(tmp_path: Path) -> None:
+    """What is served is then of a history that is gone: the list is made anew, and held as a whole."""
+
+    class RestoredMeanwhile(Journal):
+        def forced_serial(self, zone: str, /) -> int:
+            forced = super().forced_serial(zone)
+            if self.version == 0 and forced:
+                self.lose(1600, head=2000)
+                self.list_(*addresses(1400, "20.2.0.0/16"))
+            return forced
+
+    journal = RestoredMeanwhile()
+    journal.list_(*addresses(2000))
+    following = Following(journal, tmp_path, max_change_share=0.3)
+    following.follower.follow()
+    journal.delist(*addresses(1500))
+    following.follower.follow()
+    journal.force(3000)
+    following.follower.follow()
+    held = (following.serial, following.gauge("rbl_zone_held"))
+    journal.force()
+    following.follower.follow()
+
+    assert (2100, 1.0) == held
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 def test_a_listing_in_the_database_is_soon_in_dns(store: Store, tmp_path: Path) -> None:
