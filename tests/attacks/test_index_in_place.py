@@ -16,7 +16,7 @@ from rbl.store.engine import Store
 from rbl.terms import Act
 from rbl.zone import snapshot, zonefile
 from rbl.zone.index import compile_index
-from tests.cli.process import Installation, Serving
+from tests.attacks.target import Target, attacked
 from tests.dnspaths import DNS_PATHS
 
 ZONE = "relays.example"
@@ -55,30 +55,31 @@ def _fill(url: str) -> None:
     store.close()
 
 
-def _ask(process: Serving, number: int) -> str:
+def _ask(target: Target, number: int) -> str:
     query = dns_message.make_query(f"{number & 255}.{number >> 8}.0.20.{ZONE}", "A")
-    reply = dns_query.udp(query, process.dns.host, 5, process.dns.port)
-    return "; ".join(record.to_text() for rrset in reply.answer for record in rrset) or dns_rcode.to_text(
-        reply.rcode()
-    )
+    reply = dns_query.udp(query, target.dns.host, 5, target.dns.port)
+    records = [record.to_text() for rrset in reply.answer for record in rrset]
+    return "; ".join(records) or dns_rcode.to_text(reply.rcode())
 
 
 @pytest.mark.parametrize("path", DNS_PATHS)
-def test_the_file_is_spoilt_under_the_server(tmp_path: Path, path: str) -> None:
+def test_the_index_on_disk_is_spoilt(tmp_path: Path, path: str) -> None:
     """Nobody notices, and the program goes on until it is told to stop."""
-    installation = Installation(tmp_path, {"RBL_DNS__PATH": path})
-    _fill(installation.settings["RBL_DATABASE__URL"])
-    with installation.serving("--only", "dns") as process:
-        assert 0 == process.end()
+    settings = {"RBL_DNS__PATH": path}
+    _fill(f"sqlite:///{tmp_path}/rbl.db")
+    with attacked(tmp_path, settings) as target:
+        assert 0 == target.process.end()
     file = index_path(tmp_path / "var", ZONE)
-    with installation.serving("--only", "dns") as process:
-        answers = []
+    answers = []
+    with attacked(tmp_path, settings) as target:
         for spoil in SPOIL:
             spoil(file)
-            listed = {_ask(process, number) for number in range(0, _LISTED, 50)}
-            not_listed = {_ask(process, number) for number in range(_LISTED, 2 * _LISTED, 500)}
+            listed = {_ask(target, number) for number in range(0, _LISTED, 50)}
+            not_listed = {_ask(target, number) for number in range(_LISTED, 2 * _LISTED, 500)}
             answers.append((spoil.__name__, listed, not_listed))
-        status = process.end()
+        target.is_well()
+        target.used(memory_mib=16, disk_mib=1, log_lines=5)
+        status = target.process.end()
 
     assert [(spoil.__name__, {"127.0.0.2"}, {"NXDOMAIN"}) for spoil in SPOIL] == answers
     assert 0 == status
