@@ -16,18 +16,20 @@ from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
     DBAPIError,
+    DisconnectionError,
     IntegrityError,
     InterfaceError,
     OperationalError,
     TimeoutError,  # noqa: A004 — no other is meant here: no connection of the pool was free in time
 )
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from rbl.errors import ConfigError, Conflict, Unavailable
 
 _BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
 _DIALECTS = ("sqlite", "postgresql")
+_FILE = "rbl file"  # in the info of a connection: which file it has open
 
 
 class Store:
@@ -158,11 +160,32 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
 
+    @event.listens_for(engine, "checkout")
+    def leave_a_replaced_file(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
+        """Open the file anew where another one has its name: a restored backup, say.
+
+        What is written to a file without a name is lost at the end of the process, and nobody is told.
+        """
+        del connection, proxy
+        now = file_identity(engine)
+        before = record.info.setdefault(_FILE, now)
+        if now is not None and now != before:
+            raise DisconnectionError
+
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def file_identity(engine: Engine) -> tuple[int, int] | None:
+    """Return what tells SQLite's file from another one of its name; None: there is none."""
+    try:
+        state = Path(engine.url.database or "").stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def _without_password(url: str) -> str:
