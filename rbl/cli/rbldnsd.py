@@ -11,7 +11,6 @@ Log events: ``rbldnsd_started``, ``rbldnsd_stopped``, ``metrics_listening``, ``q
 
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -25,6 +24,7 @@ import typer
 
 from rbl import __version__
 from rbl.cli import logs, rbldnsdoptions, rbldnsdprocess
+from rbl.cli.preloading import preload
 from rbl.cli.rbldnsdoptions import CommandLine
 from rbl.config import Dns, Listen, Log
 from rbl.errors import BadInput, ConfigError, RblError
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # Typer hands its arguments over as they are: rbldnsdoptions takes them apart.
 UNPARSED = {"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False}
 _LARGEST_REPLY = 2048  # octets over UDP, as rbldnsd
+# Between two looks at a file that is being written.
+_SETTLING_SECONDS = 1.0
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *_STOPS)
 
@@ -93,6 +95,7 @@ def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> 
         typer.Exit: it ended instead of starting; it has said why.
     """
     reading, writing = os.pipe()
+    nowhere = rbldnsdprocess.nowhere()  # while there is one
     if os.fork():
         os.close(writing)
         with os.fdopen(reading, "rb") as told:
@@ -104,7 +107,8 @@ def _in_background(line: CommandLine, assignments: "tuple[Assignment, ...]") -> 
     def started() -> None:
         os.write(writing, b"\0")
         os.close(writing)
-        rbldnsdprocess.leave_terminal(keep_output=line.query_log is not None and line.query_log.path == "-")
+        to_output = line.query_log is not None and line.query_log.path == "-"
+        rbldnsdprocess.leave_terminal(nowhere, keep_output=to_output)
 
     status = 1
     try:
@@ -143,7 +147,6 @@ class Daemon:
         self._style = filezones.Style(dns, line.minimal)
         self._answer = filezones.answer
         self._open = threading.Event()
-        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._hot = self._hot_files()
         self._server = Server(
             rbldnsdoptions.listening(line),
@@ -171,8 +174,7 @@ class Daemon:
             ConfigError: something cannot be as the command line says.
             BadInput: a dataset cannot be loaded, and ``-q`` is not given.
         """
-        for number in _SIGNALS:
-            signal.signal(number, lambda number, _: self._signals.put(number))
+        signals = rbldnsdprocess.Signals(_SIGNALS)
         line = self._line
         if not line.foreground:
             rbldnsdprocess.log_to_syslog(line.facility)
@@ -183,6 +185,7 @@ class Daemon:
         try:
             if line.process_file is not None:
                 rbldnsdprocess.write_process_file(line.process_file)
+            preload()
             rbldnsdprocess.enter_folders(line.root, line.folder)
             rbldnsdprocess.become(user)
             if line.quick:
@@ -193,7 +196,7 @@ class Daemon:
                     why = "; ".join(self._follower.failed)
                     raise BadInput(f"zone loading errors, aborting: {why}", code="not-loaded")
                 self._start(started)
-            self._until_stopped()
+            self._until_stopped(signals)
         finally:
             self._open.set()
             self._server.stop()
@@ -206,6 +209,8 @@ class Daemon:
         self._write_statistics("")
         if self._hot is not None:
             self._follower.watch(self._hot.publish)
+        # After the compiled path: what it answered from until now is free by then.
+        self._follower.watch(lambda _: rbldnsdprocess.give_memory_back())
         self._open.set()
         _log.info(
             "rbldnsd_started",
@@ -224,21 +229,24 @@ class Daemon:
         self._query_log.write(reply, client, now)
         return reply
 
-    def _until_stopped(self) -> None:
+    def _until_stopped(self, signals: rbldnsdprocess.Signals) -> None:
         """Look for files that changed, and do what signals ask for, until one asks to stop."""
-        timeout = self._line.check_seconds or None
+        check_seconds = self._line.check_seconds
+        look_at = time.monotonic() + check_seconds
         while True:
-            try:
-                number = self._signals.get(timeout=timeout)
-            except queue.Empty:
-                self._write_statistics(self._statistics.line(time.time()))
+            until_look = max(0.0, look_at - time.monotonic()) if check_seconds else None
+            number = signals.next(_SETTLING_SECONDS if self._follower.is_settling else until_look)
+            if number is None:
+                if check_seconds and time.monotonic() >= look_at:
+                    self._write_statistics(self._statistics.line(time.time()))
+                    look_at = time.monotonic() + check_seconds
                 self._follower.follow()
                 continue
             if number in _STOPS:
                 break
             if number == signal.SIGHUP:
                 self._reopen_query_log()
-                self._follower.follow()
+                self._follower.follow(told=True)
             else:
                 self._tell_numbers(reset=number == signal.SIGUSR2)
         self._tell_numbers(reset=False)
@@ -282,7 +290,8 @@ def _follower(
     line: CommandLine, assignments: "tuple[Assignment, ...]", registry: "CollectorRegistry"
 ) -> "FileFollower":
     """Return what reads the files; their names are relative to the working folder."""
-    from rbl.responder.filefollower import FileFollower, FileMetrics  # noqa: PLC0415 — see rbl.cli
+    from rbl.responder.filechanges import Caution  # noqa: PLC0415 — see rbl.cli
+    from rbl.responder.filefollower import FileFollower, FileMetrics  # noqa: PLC0415
     from rbl.zone.rbldnsd.reading import Options  # noqa: PLC0415
 
     options = Options(
@@ -292,7 +301,8 @@ def _follower(
         accept_host_bits=line.accept_host_bits,
         decompress=line.decompress,
     )
-    return FileFollower(assignments, options, Path(), FileMetrics(registry))
+    caution = None if line.any_change else Caution()
+    return FileFollower(assignments, options, Path(), FileMetrics(registry), caution)
 
 
 def _serve_metrics(at: Listen, registry: "CollectorRegistry") -> None:

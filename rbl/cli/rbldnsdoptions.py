@@ -35,6 +35,7 @@ _FLAGS: Mapping[str, tuple[str, bool | int]] = {
     "-C": ("decompress", False),
     "-h": ("help", True),
     "--help": ("help", True),
+    "--any-change": ("any_change", True),
 }
 _PATHS = {"-r": "root", "-w": "folder", "-p": "process_file"}
 
@@ -61,6 +62,8 @@ Usage: rbl rbldnsd options zone:type:file,file…
  -C                do not read compressed files
  -d                print all zones as a BIND file, and end
  --metrics a:port  serve /metrics for Prometheus there; rbldnsd has no such option
+ --any-change      serve any change of a file at once, as rbldnsd does: else one that is being written
+                   is waited for, and one that takes many entries away is held back until HUP comes twice
 
 Types: ip4set ip4tset ip4trie ip6tset ip6trie dnset dnhash generic combined acl aclkey
 """
@@ -97,6 +100,7 @@ class CommandLine:
     hidden: int = 0
     dump: bool = False
     help: bool = False
+    any_change: bool = False
     metrics: Listen | None = None
     query_log: LogFile | None = None
     statistics: LogFile | None = None
@@ -110,7 +114,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         BadInput: an option is unknown, not supported, or its value wrong; the message names it.
     """
     try:
-        options, zones = getopt.gnu_getopt(list(arguments), _LETTERS, ["help", "metrics="])
+        options, zones = getopt.gnu_getopt(list(arguments), _LETTERS, ["help", "metrics=", "any-change"])
     except getopt.GetoptError as fault:
         raise BadInput(f"{fault.msg}; type rbl rbldnsd -h for help", code="bad-option") from None
     line = CommandLine(zones=tuple(zones))

@@ -130,7 +130,9 @@ cdef inline Reading _read_opt(const uint8_t *record, uint32_t length, Query *que
     at = 11
     while at != length:
         options += 1
-        if options > OPTIONS or at + 4 > length:
+        if options > OPTIONS:
+            break
+        if at + 4 > length:
             return UNREAD
         code = rbl_get16(record + at)
         octets = rbl_get16(record + at + 2)

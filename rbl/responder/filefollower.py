@@ -1,10 +1,10 @@
 """Follows rbldnsd's data files: reads those that changed, and swaps what is served.
 
 What could not be read leaves the dataset that was read before in service; only a zone that never could
-be read whole is not served. Reading goes on beside answering.
+be read whole is not served. Reading goes on beside answering. ``filechanges`` says which changes wait.
 
-Log events: ``dataset_loaded``, ``dataset_refused`` (once for each reason), ``line_refused`` (the first
-few of each load), ``zone_not_served``.
+Log events: ``dataset_loaded``, ``dataset_refused`` (once for each reason), ``dataset_held`` (once for each
+change), ``line_refused`` (the first few of each load), ``zone_not_served``.
 """
 
 import time
@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from rbl.errors import BadInput, ConfigError
 from rbl.names import Name
-from rbl.responder import filezones
+from rbl.responder import filechanges, filezones
+from rbl.responder.filechanges import Caution, Stamps, Waiting
 from rbl.responder.filezones import FileCatalogue
 from rbl.zone.rbldnsd import dataset, filezone
 from rbl.zone.rbldnsd.dataset import Dataset, Leaf, Spec
@@ -49,6 +50,12 @@ class FileMetrics:
             ("dataset",),
             registry=registry,
         )
+        self.held = Gauge(
+            "rbl_dataset_held",
+            "1 while changed files are held back because too much is gone, and their old state is served",
+            ("dataset",),
+            registry=registry,
+        )
         self.faults = Gauge(
             "rbl_dataset_faults", "Lines that were not taken as they are", ("dataset",), registry=registry
         )
@@ -59,7 +66,10 @@ class FileMetrics:
 
 
 class FileFollower:
-    """Keeps ``catalogue`` at the files of *assignments*, whose names are relative to *folder*."""
+    """Keeps ``catalogue`` at the files of *assignments*, whose names are relative to *folder*.
+
+    *caution* None: whatever is found is served at once, as rbldnsd does.
+    """
 
     def __init__(
         self,
@@ -67,7 +77,10 @@ class FileFollower:
         options: Options,
         folder: Path,
         metrics: FileMetrics,
+        caution: Caution | None,
     ) -> None:
+        self._caution = caution
+        self._waiting: dict[Spec, Waiting] = {}
         self._assignments = tuple(assignments)
         self._options = options
         self._folder = folder
@@ -109,23 +122,72 @@ class FileFollower:
         """Why each dataset that cannot be read now cannot."""
         return tuple(self._refused.values())
 
-    def follow(self) -> bool:
-        """Read every dataset whose files changed and serve what came of it; False where one failed."""
-        changed = [spec for spec in self.specs if self._has_changed(spec)]
+    @property
+    def is_settling(self) -> bool:
+        """Whether files are being written: a look soon will tell whether they are whole."""
+        return any(waiting.held is None for waiting in self._waiting.values())
+
+    def follow(self, *, told: bool = False) -> bool:
+        """Read every dataset whose files changed and serve what came of it; False where one failed.
+
+        *told*: somebody says that the files are as they should be. They are read at once, and what was
+        held back and looks as it did then is served.
+        """
+        changed = [spec for spec in self.specs if self._is_due(spec, told=told)]
         for spec in changed:
-            self._load(spec)
+            self._load(spec, told=told)
         if changed:
             self._swap()
         return not self._refused
 
-    def _has_changed(self, spec: Spec) -> bool:
+    def _is_due(self, spec: Spec, *, told: bool) -> bool:
+        """Whether the files of *spec* changed and are to be read now."""
         loaded = self._datasets.get(spec)
         if loaded is None:
             return True
-        return tuple(stamp_of(self._folder / name) for name in spec.files) != loaded.stamps
+        seen = self._stamps(spec)
+        if seen == loaded.stamps:
+            self._forget(spec)  # what waited was undone
+            return False
+        if self._caution is None or told:
+            return True
+        waiting, now = self._waiting.get(spec), time.monotonic()
+        if waiting is not None and waiting.held is not None and waiting.stamps == seen:
+            return spec in self._refused  # perhaps it can be read by now
+        if filechanges.is_settled(waiting, seen, loaded.stamps, now, self._options.clock(), self._caution):
+            return True
+        if waiting is None or waiting.stamps != seen:
+            self._waiting[spec] = Waiting(seen, now)
+        return False
 
-    def _load(self, spec: Spec) -> None:
-        """Read *spec*; where that fails what was read before stays."""
+    def _stamps(self, spec: Spec) -> Stamps:
+        return tuple(stamp_of(self._folder / name) for name in spec.files)
+
+    def _forget(self, spec: Spec) -> None:
+        """Wait for *spec* no longer."""
+        if self._waiting.pop(spec, None) is not None:
+            self._metrics.held.labels(str(spec)).set(0)
+
+    def _is_held(self, spec: Spec, found: Dataset, *, told: bool) -> bool:
+        """Whether *found* is not to be served, since too much is gone; that is told once."""
+        before, waiting = self._datasets.get(spec), self._waiting.get(spec)
+        if before is None or self._caution is None:
+            return False
+        octets = sum(stamp.octets for stamp in found.stamps)
+        why = filechanges.refusal(before.count(), found.count(), octets, self._caution)
+        was_told_of = waiting is not None and waiting.held is not None and waiting.stamps == found.stamps
+        if why is None or (told and was_told_of):
+            return False
+        if not was_told_of:
+            _log.error(
+                "dataset_held", dataset=str(spec), why=why, doing="send HUP to serve it all the same"
+            )
+        self._waiting[spec] = Waiting(found.stamps, time.monotonic(), why)
+        self._metrics.held.labels(str(spec)).set(1)
+        return True
+
+    def _load(self, spec: Spec, *, told: bool) -> None:
+        """Read *spec*; where that fails, or too much is gone, what was read before stays."""
         started = time.monotonic()
         name = str(spec)
         try:
@@ -137,8 +199,12 @@ class FileFollower:
                     "dataset_refused", dataset=name, why=fault.message, serving=spec in self._datasets
                 )
             self._refused[spec] = fault.message
+            self._waiting[spec] = Waiting(self._stamps(spec), started, fault.message)
             return
         self._refused.pop(spec, None)
+        if self._is_held(spec, found, told=told):
+            return
+        self._forget(spec)
         self._datasets[spec] = found
         for each in found.faults[:_SHOWN_FAULTS]:
             _log.warning("line_refused", file=each.file, line=each.line, why=each.reason)

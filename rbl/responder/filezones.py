@@ -90,8 +90,9 @@ def answer(packet: bytes, client: Client, catalogue: FileCatalogue, style: Style
     rules = [filezone.client_rule(catalogue.acl, client.address)] if catalogue.acl is not None else []
     if any(rule.action is Treatment.IGNORE for rule in rules):
         return Reply(None, "", Outcome.IGNORED)
-    query = parse(packet)
-    if isinstance(query, Query) and not query.question:
+    query = parse(packet, lenient=True)
+    # There are no cookies to ask for; another version of EDNS is told of before that.
+    if isinstance(query, Query) and not query.question and not (query.edns and query.edns.version):
         query = Declined(query.id, query.flags, Rcode.FORMERR, edns=query.edns)
     if query is None:
         return Reply(None, "", Outcome.DROPPED)

@@ -21,7 +21,7 @@ OPCODE_MASK = 0x7800
 _NAME_OCTETS = 255  # RFC 1035 §2.3.4, with the root's zero octet
 _LABEL_OCTETS = 63  # RFC 1035 §2.3.4; above it stand pointers and the label types of RFC 2673
 _ADDITIONAL_RECORDS = 8  # OPT, TSIG or SIG(0), and room for what is not invented yet
-_OPTIONS = 64  # about 15 are registered
+_OPTIONS = 64  # about 15 are registered; those after so many are passed over
 _POINTER = 0xC0
 _DNSSEC_OK = 0x8000
 _COOKIE_OCTETS = frozenset({8, *range(16, 41)})  # RFC 7873 §5.2.2: client 8, server 8 to 32
@@ -69,14 +69,17 @@ class Declined:
     edns: Edns | None = None
 
 
-def parse(packet: bytes) -> Query | Declined | None:
+def parse(packet: bytes, *, lenient: bool = False) -> Query | Declined | None:
     """Return *packet* taken apart, why it is declined, or None where it must not be answered.
+
+    *lenient*, as rbldnsd is: whatever comes after the question is passed over, but for OPT and its form.
 
     Not answered: less than a header, and responses, for two servers would answer each other for
     ever. NOTIMP: any opcode but QUERY, whatever follows the header, since that may have any form; its
     OPT is read where it has the form of a query.
     FORMERR: not exactly one question, records where a query has none, two OPTs, octets left over.
-    A query without a question that asks for a cookie is well formed (RFC 7873 §5.4).
+    A query without a question that asks for a cookie is well formed (RFC 7873 §5.4), and so is one of
+    another EDNS version, which is told of that first (RFC 6891 §6.1.3).
     """
     if len(packet) < HEADER_OCTETS:
         return None
@@ -95,6 +98,11 @@ def parse(packet: bytes) -> Query | Declined | None:
     question = packet[HEADER_OCTETS:end]
     qtype, qclass = _TYPE_CLASS.unpack_from(packet, name_end)
     edns = None
+    if lenient:
+        edns, well_formed = _pass_over_records(packet, end, answers + authorities, additionals)
+        if not well_formed:
+            return Declined(identity, flags, Rcode.FORMERR, question, edns)
+        return Query(identity, flags, _labels(packet, name_end), qtype, qclass, question, edns)
     # IXFR brings the SOA it has in AUTHORITY (RFC 1995 §3); nothing else brings records there.
     well_formed = answers == 0 and authorities <= (qtype == Rtype.IXFR)
     if well_formed and (authorities or additionals or end != len(packet)):
@@ -118,7 +126,7 @@ def _edns_behind(packet: bytes, questions: int, additionals: int) -> Edns | None
 
 def _parse_cookie_query(packet: bytes, identity: int, flags: int, additionals: int) -> Query | Declined:
     edns, well_formed = _read_records(packet, HEADER_OCTETS, 0, additionals)
-    if well_formed and edns is not None and edns.cookie is not None:
+    if well_formed and edns is not None and (edns.version or edns.cookie is not None):
         return Query(identity, flags, (), 0, 0, b"", edns)
     return Declined(identity, flags, Rcode.FORMERR, b"", edns)
 
@@ -176,6 +184,31 @@ def _read_records(
     return edns, offset == len(packet)
 
 
+def _pass_over_records(
+    packet: bytes, offset: int, others: int, additionals: int
+) -> tuple[Edns | None, bool]:
+    """Return the OPT among the *additionals* that come after *others*, and whether it is well formed.
+
+    What is no record, and what comes after it, is passed over.
+    """
+    edns = None
+    for number in range(min(others + additionals, _ADDITIONAL_RECORDS)):
+        fixed = _skip_name(packet, offset)
+        if fixed is None or fixed + _RECORD.size > len(packet):
+            break
+        rtype, rclass, ttl, length = _RECORD.unpack_from(packet, fixed)
+        start = fixed + _RECORD.size
+        is_opt = rtype == Rtype.OPT and number >= others
+        if is_opt and (edns is not None or fixed != offset + 1 or start + length > len(packet)):
+            return edns, False
+        if is_opt:
+            edns, well_formed = _read_opt(rclass, ttl, packet[start : start + length])
+            if not well_formed:
+                return edns, False
+        offset = start + length
+    return edns, True
+
+
 def _read_opt(rclass: int, ttl: int, rdata: bytes) -> tuple[Edns, bool]:
     """Return the OPT whose class, TTL and rdata these are, and whether its options are well formed."""
     edns = Edns(rclass, ttl >> 16 & 0xFF, bool(ttl & _DNSSEC_OK))
@@ -209,9 +242,9 @@ def _read_options(rdata: bytes, edns: Edns) -> Edns | None:
     offset = 0
     nsid = False
     cookie = None
-    for _ in range(_OPTIONS + 1):
+    for _ in range(_OPTIONS):
         if offset == len(rdata):
-            return replace(edns, nsid=nsid, cookie=cookie)
+            break
         if offset + _TYPE_CLASS.size > len(rdata):
             return None
         code, length = _TYPE_CLASS.unpack_from(rdata, offset)
@@ -225,4 +258,4 @@ def _read_options(rdata: bytes, edns: Edns) -> Edns | None:
             if length not in _COOKIE_OCTETS:
                 return None  # RFC 7873 §5.2.2: FORMERR
             cookie = rdata[start:offset]
-    return None
+    return replace(edns, nsid=nsid, cookie=cookie)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rbl.responder import compiled
-from tests.cli.dropin import HEADER, asked, command, ran, running, write
+from tests.cli.dropin import HEADER, Running, asked, command, ran, running, write
 
 ZONE = "bl.test:ip4set:z"
 LISTED = "2.0.0.127.bl.test"
@@ -301,6 +301,33 @@ def test_gives_up_root_and_sees_one_tree_only(open_folder: Path) -> None:
 
     assert "NOERROR 127.0.0.2" == answer
     assert (open_folder, open_folder / "data", pwd.getpwnam("nobody").pw_uid) == seen
+
+
+def _resident(daemon: Running) -> int:
+    """Return how many kilobytes the daemon has in memory now."""
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text(encoding="ascii")
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
+
+
+def test_reloads_cost_no_memory(folder: Path) -> None:
+    """What was needed to read a large file is given back: after four reloads it has what it had."""
+    last = "255.255.2.10.bl.test"  # of the file's last line
+    addresses = "".join(
+        f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}\n" for number in range(196_608)
+    )
+    write(folder / "z", f"{HEADER}:2:0\n{addresses}")
+    with running(folder, *SERVING, ZONE) as daemon:
+        (at,) = daemon.bound()
+        first = _resident(daemon)
+        for number in range(1, 5):
+            write(folder / "z", f"{HEADER}:2:{number}\n{addresses}")
+            daemon.process.send_signal(signal.SIGHUP)
+            while asked(at, last, "TXT") != f'NOERROR "{number}"':
+                pass
+        daemon.process.send_signal(signal.SIGUSR1)  # told after what is given back
+        daemon.until("event=queries_counted")
+
+        assert _resident(daemon) < first * 1.15
 
 
 def test_is_the_command_of_rbl() -> None:

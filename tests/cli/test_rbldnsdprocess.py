@@ -3,6 +3,8 @@
 import logging
 import os
 import pwd
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,29 @@ def test_the_process_file_has_the_number(tmp_path: Path) -> None:
     rbldnsdprocess.write_process_file(tmp_path / "pid")
 
     assert f"{os.getpid()}\n" == (tmp_path / "pid").read_text()
+
+
+def test_a_signal_that_another_thread_is_given_is_seen() -> None:
+    """Signals come in order, whichever thread the system gives them to while the first one waits."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    signals = rbldnsdprocess.Signals(kept)
+    try:
+        sender = threading.Thread(target=_give_itself, args=(signal.SIGUSR1, signal.SIGUSR2))
+        sender.start()
+        came = [signals.next(60), signals.next(60)]
+        sender.join()
+        nothing = signals.next(1)
+    finally:
+        signals.close()
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+    assert ([signal.SIGUSR1, signal.SIGUSR2], None) == (came, nothing)
+
+
+def _give_itself(*numbers: int) -> None:
+    for number in numbers:
+        signal.pthread_kill(threading.get_ident(), number)
 
 
 def test_the_systems_log_is_used_where_there_is_one() -> None:

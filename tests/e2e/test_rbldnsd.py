@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,44 @@ def _comparable(shown: dict[str, Any], asked: dict[str, str], *, may_exist: bool
     if may_exist and shown.get("rcode") in {"NXDOMAIN", "NOERROR"} and "answer" not in shown:
         shown["rcode"] = "no such data"
     return shown
+
+
+# What may stand behind a question; the counts are those of questions, answers, authorities, additionals.
+_QUESTION = b"\x012\x010\x010\x03127\x02bl\x04test\0\0\1\0\1"
+_RECORD = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\1\2\3\4"
+_OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
+_BEHIND = {
+    "octets": ((1, 0, 0, 0), b"xyz"),
+    "octets after OPT": ((1, 0, 0, 1), _OPT + b"xyz"),
+    "an answer": ((1, 1, 0, 0), _RECORD),
+    "an authority": ((1, 0, 1, 0), _RECORD),
+    "an authority and OPT": ((1, 0, 1, 1), _RECORD + _OPT),
+    "a record that is missing": ((1, 1, 0, 0), b""),
+    "many records": ((1, 0, 0, 9), _RECORD * 9),
+    "many options": ((1, 0, 0, 1), _OPT[:-2] + b"\1\x90" + b"\xfd\xe9\0\0" * 100),
+}
+
+
+@pytest.mark.parametrize("what", _BEHIND)
+def test_what_stands_behind_a_question_changes_nothing(what: str, tmp_path: Path) -> None:
+    """A question with whatever behind it is answered as rbldnsd answers it."""
+    needs.decide([] if RBLDNSD.exists() else ["rbldnsd is not unpacked: run sh tests/e2e/packages.sh"])
+    counts, rest = _BEHIND[what]
+    packet = struct.pack("!6H", 4711, 0x0100, *counts) + _QUESTION + rest
+    arguments, files = ["bl.test:ip4set:z"], {"z": "127.0.0.2 :2:listed\n"}
+    served = recorded.Served(tmp_path, ["-b", "127.0.0.1/0", *arguments], files)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # it is read by another user
+        (folder / "z").write_text(files["z"], encoding="utf-8")
+        with _running(folder, arguments) as real:
+            assert real is not None
+            real.send(packet)
+            theirs = recorded.show(real.recv(4096))
+
+    ours = recorded.show(served.reply(packet))
+    assert theirs["answer"] == ours["answer"]
+    assert theirs["rcode"] == ours["rcode"]
 
 
 @pytest.mark.parametrize("seed", range(40))

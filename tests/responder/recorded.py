@@ -24,6 +24,7 @@ from rbl.config import Dns
 from rbl.responder import filezones
 from rbl.responder.client import Client
 from rbl.responder.codes import Transport
+from rbl.responder.filechanges import Caution
 from rbl.responder.filefollower import FileFollower, FileMetrics, parse_assignments
 from rbl.zone.rbldnsd.reading import Options
 
@@ -107,6 +108,7 @@ class Served:
             ),
             folder,
             FileMetrics(self.registry),
+            None if self.line.any_change else Caution(),
         )
         self.loaded = self.follower.follow()
 

@@ -18,8 +18,10 @@ ARGUMENTS = ["-b", "127.0.0.1/0"]
 
 
 def _change(file: Path, text: str, time: int) -> None:
-    file.write_text(text)
-    os.utime(file, (time, time))
+    beside = file.with_suffix(".new")
+    beside.write_text(text)
+    os.utime(beside, (time, time))
+    beside.rename(file)
 
 
 def test_reads_what_changed_and_nothing_else(tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_a_dataset_of_two_zones_is_read_once(tmp_path: Path) -> None:
 def test_nothing_is_served_before_it_is_read(tmp_path: Path) -> None:
     """A follower knows its zones before it has read any."""
     follower = FileFollower(
-        parse_assignments(["bl.test:ip4set:f"]), Options(), tmp_path, FileMetrics(CollectorRegistry())
+        parse_assignments(["bl.test:ip4set:f"]), Options(), tmp_path, FileMetrics(CollectorRegistry()), None
     )
     served = follower.catalogue.find((b"bl", b"test"))
 

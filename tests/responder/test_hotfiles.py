@@ -271,7 +271,7 @@ def test_an_acl_of_all_zones_is_asked_first(tmp_path: Path) -> None:
     packets = [make_query("2.0.0.127.bl.test. IN A")[0], make_query("other.test. IN A")[0], b"short"]
     before = [_answered(world, packet) for packet in packets]
     (tmp_path / "a").write_text("127.0.0.2 :pass\n0/0 :refuse\n", encoding="ascii")
-    world.served.follower.follow()
+    world.served.follower.follow(told=True)
     after = [_answered(world, packet) for packet in packets]
 
     assert ([_LET_PASS] * 3, [["127.0.0.2", "2001:db8::2", "2001:db8::3", "2001:db9::"]] * 3) == (
@@ -370,7 +370,7 @@ def test_what_did_not_change_is_kept(tmp_path: Path) -> None:
     old = weakref.ref(world.hot_files.generation)
     (tmp_path / "a").write_text(f"{_HEADER}127.0.0.9\n")
     os.utime(tmp_path / "a", (5, 5))
-    world.served.follower.follow()
+    world.served.follower.follow(told=True)
     after = list(world.hot_files.generation.zones)
     gc.collect()
 
@@ -461,7 +461,7 @@ def test_no_answer_is_lost_while_files_are_read_anew(tmp_path: Path) -> None:
             for turn in range(100):
                 (tmp_path / "z").write_text(f"{_PLAIN}10.0.0.{turn}\n")
                 os.utime(tmp_path / "z", (turn + 10, turn + 10))
-                world.served.follower.follow()
+                world.served.follower.follow(told=True)
             done.set()
 
         reading = threading.Thread(target=reload)

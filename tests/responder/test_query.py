@@ -120,7 +120,6 @@ def test_a_question_that_cannot_be_read(octets: bytes, why: str) -> None:
     ("octets", "edns", "why"),
     [
         (packet(opt(b""), 0, additionals=1), Edns(1232), "an OPT without a cookie"),
-        (packet(opt(b"", ttl=1 << 16), 0, additionals=1), Edns(1232, 1), "of another version"),
         (packet(opt(option(10, b"1")), 0, additionals=1), Edns(1232), "a short cookie"),
         (packet(OTHER, 0, additionals=1), None, "no OPT"),
         (packet(b"", 0, additionals=1), None, "it is missing"),
@@ -183,7 +182,6 @@ def test_the_longest_name() -> None:
         (packet(QUESTION + opt(option(10, b"1234567")), additionals=1), Edns(1232), "a short cookie"),
         (packet(QUESTION + opt(option(10, b"1" * 9)), additionals=1), Edns(1232), "an odd cookie"),
         (packet(QUESTION + opt(option(10, b"1" * 41)), additionals=1), Edns(1232), "a long cookie"),
-        (packet(QUESTION + opt(option(9, b"") * 65), additionals=1), Edns(1232), "65 options"),
     ],
 )
 def test_records_that_a_query_cannot_have(octets: bytes, edns: Edns | None, why: str) -> None:
@@ -219,6 +217,12 @@ def test_records_that_a_query_cannot_have(octets: bytes, edns: Edns | None, why:
             "the longest cookie",
         ),
         (packet(QUESTION + opt(option(65001, b"x") * 64), additionals=1), Edns(1232), "64 options"),
+        (
+            packet(QUESTION + opt(option(9, b"") * 64 + option(3, b"")), additionals=1),
+            Edns(1232),
+            "the 65th option is passed over",
+        ),
+        (packet(QUESTION + opt(option(9, b"") * 1000), additionals=1), Edns(1232), "and all after it"),
     ],
 )
 def test_records_that_a_query_may_have(octets: bytes, edns: Edns | None, why: str) -> None:
@@ -227,6 +231,56 @@ def test_records_that_a_query_may_have(octets: bytes, edns: Edns | None, why: st
 
     assert isinstance(query, Query), why
     assert edns == query.edns, why
+
+
+@pytest.mark.parametrize("lenient", [False, True], ids=["strict", "lenient"])
+def test_another_version_of_edns_without_a_question(lenient: bool) -> None:  # noqa: FBT001
+    """It is well formed, so that the client hears BADVERS and not FORMERR (RFC 6891 §6.1.3)."""
+    query = parse(packet(opt(b"", 1 << 16), questions=0, additionals=1), lenient=lenient)
+
+    assert Query(4711, 0, (), 0, 0, b"", Edns(1232, 1)) == query
+
+
+@pytest.mark.parametrize(
+    ("octets", "edns", "why"),
+    [
+        (packet(QUESTION + b"xyz"), None, "octets after the question"),
+        (packet(QUESTION + OPT + b"xyz", additionals=1), Edns(1232), "octets after OPT"),
+        (packet(QUESTION + OTHER, answers=1), None, "an answer"),
+        (packet(QUESTION + OTHER + OPT, authorities=1, additionals=1), Edns(1232), "an authority and OPT"),
+        (packet(QUESTION + OPT, answers=1), None, "an OPT where none can stand"),
+        (packet(QUESTION, answers=1), None, "an answer that is missing"),
+        (packet(QUESTION + OPT, additionals=2), Edns(1232), "a record after OPT that is missing"),
+        (packet(QUESTION + b"\x41" + OPT, additionals=2), None, "an owner name of an unknown form"),
+        (packet(QUESTION + OTHER * 9, additionals=9), None, "more records than anybody needs"),
+        (packet(QUESTION + TSIG + OPT, additionals=2), Edns(1232), "TSIG before OPT"),
+    ],
+)
+def test_what_rbldnsd_passes_over(octets: bytes, edns: Edns | None, why: str) -> None:
+    """Read leniently, a question counts whatever stands behind it; read strictly it is FORMERR."""
+    query = parse(octets, lenient=True)
+
+    assert isinstance(query, Query), why
+    assert edns == query.edns, why
+    assert isinstance(parse(octets), Declined), why
+
+
+@pytest.mark.parametrize(
+    ("octets", "edns", "why"),
+    [
+        (packet(QUESTION + OPT * 2, additionals=2), Edns(1232), "two OPTs"),
+        (packet(QUESTION + OPT[:-1] + b"\1", additionals=1), None, "OPT is cut short"),
+        (packet(QUESTION + opt(b"\0"), additionals=1), Edns(1232), "an option is"),
+        (packet(QUESTION + b"\x01x" + OPT, additionals=1), None, "OPT is not owned by the root"),
+        (packet(b"", questions=0), None, "no question"),
+    ],
+)
+def test_what_is_declined_leniently_too(octets: bytes, edns: Edns | None, why: str) -> None:
+    """The form of OPT is looked at all the same (RFC 6891 §6.1.1), and that there is one question."""
+    query = parse(octets, lenient=True)
+
+    assert isinstance(query, Declined), why
+    assert (Rcode.FORMERR, edns) == (query.rcode, query.edns), why
 
 
 def _seeds() -> list[bytes]:

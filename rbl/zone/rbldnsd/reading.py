@@ -116,6 +116,7 @@ class Stamp:
 
     modified_ns: int
     octets: int
+    inode: int = 0  # another one: another file was renamed into its place
 
     @property
     def modified_seconds(self) -> int:
@@ -129,7 +130,11 @@ def stamp_of(path: Path) -> Stamp | None:
         found = path.stat()
     except OSError:
         return None
-    return Stamp(found.st_mtime_ns, found.st_size)
+    return _stamp(found)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 class LineReader:
@@ -159,11 +164,11 @@ class LineReader:
         except (EOFError, zlib.error) as fault:
             raise _unreadable(f"error reading file: {fault}") from None
         reading.line = 0
-        if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        if _stamp(before) != _stamp(after):
             raise _unreadable(
                 "file changed while it was read, data load aborted: write another file and rename it"
             )
-        self.stamp = Stamp(after.st_mtime_ns, after.st_size)
+        self.stamp = _stamp(after)
 
     def _content(self, file: BinaryIO) -> BinaryIO:
         compressed = file.read(2) == _GZIP

@@ -67,11 +67,16 @@ def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
 
 
 def test_stamps(tmp_path: Path) -> None:
-    """A stamp has a file's time and size; no file, no stamp."""
+    """A stamp has a file's time, size and inode; no file, no stamp."""
     (tmp_path / "file").write_bytes(b"abc")
     os.utime(tmp_path / "file", (5, 5))
 
-    assert (Stamp(5 * 10**9, 3), None) == (stamp_of(tmp_path / "file"), stamp_of(tmp_path / "nowhere"))
+    inode = (tmp_path / "file").stat().st_ino
+
+    assert (Stamp(5 * 10**9, 3, inode), None) == (
+        stamp_of(tmp_path / "file"),
+        stamp_of(tmp_path / "nowhere"),
+    )
 
 
 def test_a_fault_says_its_place() -> None:
