@@ -12,6 +12,7 @@ import uvicorn
 
 from rbl.cli.opening import now
 from rbl.cli.parts import Built
+from rbl.cli.watching import task_runs
 from rbl.config import Listen
 from rbl.errors import ConfigError
 from rbl.mail import evidence, redact
@@ -43,7 +44,8 @@ async def web(built: Built) -> AsyncIterator[str]:
     )
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield f"http://{Listen(*listener.getsockname()[:2])} as {settings.web.public_url}"
+        with built.watches.of("web", task_runs(task)):
+            yield f"http://{Listen(*listener.getsockname()[:2])} as {settings.web.public_url}"
     finally:
         app.state.streams.end()
         server.should_exit = True

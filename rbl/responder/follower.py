@@ -72,6 +72,7 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="dns-follower", daemon=True)
         for zone in self._zones:
             counters.watch_lag(zone.name, zone.lag_seconds)
+            counters.diverged.labels(zone.name)  # 0 from the start: an alarm looks for the difference
 
     def start(self) -> None:
         """Serve what is on disk, then follow the journal in a thread."""
