@@ -46,6 +46,7 @@ UNTESTED_ALONE = {
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
+    "tests/cli/test_looking.py": "of every command that only reads",
 }
 FOLDERS_OF_THE_WHOLE = {
     "tests/attacks": "what strangers do to a running list, and what is left of it",

@@ -12,14 +12,15 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from rbl import lifecycle
+from rbl import lifecycle, privatefiles
 from rbl.cli import counts
 from rbl.cli.latereader import LateReader
 from rbl.cli.opening import now
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 # For the first index of all: one million listings take three seconds from SQL, and none from disk.
 _FIRST_INDEX_SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.01
+_NO_LIST_YET = "none could be read from the database yet (journal_lost in the log says why)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +197,29 @@ def is_on_disk(built: Built) -> bool:
     return all(index_path(built.settings.data_dir, apex).exists() for apex in built.zones)
 
 
-async def until_dns_is_ready(built: Built) -> None:
-    """Wait for a first index, so that "ready" is true; not for ever, since SERVFAIL is an answer too."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_FIRST_INDEX_SECONDS):
-            while not built.catalogue.ready():  # noqa: ASYNC110 — the follower is a thread
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+async def until_dns_is_ready(
+    built: Built, stopping: asyncio.Event | None = None, known: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, str]:
+    """Wait until DNS can answer from every list, or for the stop, and return nothing.
+
+    Not for ever: where it is clear why a list is missing, return those that are, by apex, each with why.
+    What is *known* already is waited for.
+    """
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not built.catalogue.ready() and not (stopping and stopping.is_set()):
+        missing = _without_index(built)
+        clear = _NO_LIST_YET not in missing.values() or time.monotonic() > end
+        if missing and missing != known and clear:
+            return missing
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return {}
+
+
+def _without_index(built: Built) -> Mapping[str, str]:
+    """Return the apexes of the zones that have no index, each with why."""
+    held = {apex: each.held for follower in built.followers for apex, each in follower.standings().items()}
+    zones = [zone.name for zone in built.catalogue.zones() if zone.served is None]
+    return {apex: held.get(apex) or _NO_LIST_YET for apex in zones}
 
 
 def mark_key(store: "Store") -> bytes:
@@ -264,7 +283,7 @@ def _make_writable(folder: Path) -> None:
         ConfigError: it cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        privatefiles.make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as fault:
         raise ConfigError([f"data_dir: cannot write to {folder}: {fault.strerror}"]) from None

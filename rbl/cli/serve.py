@@ -5,12 +5,16 @@ listen, and stops them in reverse when a signal comes: no query, request or mess
 a test under way is laid down to be taken up again. A second signal kills.
 
 Where an index of every zone is on disk, DNS answers from it before the database is asked, and while
-it does not answer the other parts wait. Log event: ``database_awaited``, once.
+it does not answer the other parts wait. Where there is none, DNS answers SERVFAIL until there is a list.
+What is not ready is said, and why, and "ready" when all is.
+
+Log events: ``database_awaited`` (once for each reason), ``not_ready`` (a list that DNS cannot answer from),
+``schema_changed`` (from what to what, also when it is made), ``files_exposed`` (to others on the machine).
 """
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +23,7 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import logs
+from rbl.cli import exposure, logs
 from rbl.cli.context import settings_of
 from rbl.cli.opening import connected_late, now, prepare
 from rbl.cli.watching import watched
@@ -99,7 +103,7 @@ class _Run:
         self._say = say
         self._stopping = asyncio.Event()
         self._running = AsyncExitStack()
-        self._lines = [f"rbl {__version__}: {', '.join(built.zones)}"]
+        self._lines = [f"rbl {__version__}: {', '.join(built.zones)}"]  # not said yet
         self._faults: list[str] = []
 
     async def until_stopped(self) -> None:
@@ -136,7 +140,7 @@ class _Run:
             await self._start_part(Part.DNS, parts.dns)
             first_key = await self._prepared_at_last()
         else:
-            first_key = await asyncio.to_thread(_prepared, built)
+            first_key = await self._prepared_at_first(left)
         if self._wanted != {Part.DNS}:  # which writes nothing but counts, and those can wait
             self._watch_the_database()
         for part in left:
@@ -146,9 +150,10 @@ class _Run:
             raise ConfigError(self._faults)
         if first_key is not None:
             self._lines.append(f"  first admin API key, shown only now: {first_key}")
+        self._tell_of_exposure()
         if Part.DNS in self._wanted:
-            await parts.until_dns_is_ready(built)
-        self._say("\n".join([*self._lines, "ready"]))
+            await self._until_dns_is_ready()
+        self._say_lines(*([] if self._stopping.is_set() else ["ready"]))
 
     def _watch_the_database(self) -> None:
         from rbl.store.room import Room  # noqa: PLC0415 — see rbl.cli
@@ -165,22 +170,73 @@ class _Run:
         else:
             self._lines.append(f"  {part.value:10} {line}")
 
+    async def _until_dns_is_ready(self) -> None:
+        """Wait until DNS can answer from every list, and say which it cannot, and why."""
+        from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+
+        told: Mapping[str, str] = {}
+        while missing := await parts.until_dns_is_ready(self._built, self._stopping, told):
+            for apex, why in missing.items():
+                _log.error("not_ready", zone=apex, why=why)
+                self._lines.append(f"not ready: DNS answers SERVFAIL for {apex}: {why}")
+            self._say_lines()
+            told = missing
+
+    def _say_lines(self, *more: str) -> None:
+        """Say what was not said yet, and *more*."""
+        lines, self._lines = [*self._lines, *more], []
+        if lines:
+            self._say("\n".join(lines))
+
+    def _tell_of_exposure(self) -> None:
+        """Tell of files that others on this machine may read or change."""
+        for each in exposure.exposed(self._built.store.file, self._built.settings.data_dir):
+            _log.warning("files_exposed", path=str(each.path), mode=f"{each.mode:04o}", do=each.remedy)
+            self._lines.append(f"warning: {each}")
+
+    async def _prepared_at_first(self, left: list[Part]) -> str | None:
+        """Prepare the database; where it is away and may come back by itself, DNS goes first.
+
+        A SQLite file that cannot be used waits for a person.
+        """
+        from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+
+        try:
+            return await asyncio.to_thread(_prepared, self._built)
+        except Unavailable:
+            if Part.DNS not in left or self._built.store.is_sqlite:
+                raise
+        left.remove(Part.DNS)
+        await self._start_part(Part.DNS, parts.dns)
+        return await self._prepared_at_last()
+
     async def _prepared_at_last(self) -> str | None:
-        """Prepare the database, and wait for it while it does not answer: DNS answers from disk."""
-        told = False
+        """Prepare the database, and wait for it while it does not answer: DNS answers meanwhile."""
+        told = ""
         while not self._stopping.is_set():
             try:
                 return await asyncio.to_thread(_prepared, self._built)
             except Unavailable as fault:
                 if self._faults:
                     raise ConfigError(self._faults) from None
-                if not told:
+                if told != fault.message:
                     _log.warning("database_awaited", why=fault.message)
-                told = True
+                    self._tell_of_waiting(fault.message)
+                told = fault.message
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DATABASE_PAUSE_SECONDS):
                     await self._stopping.wait()
         return None
+
+    def _tell_of_waiting(self, why: str) -> None:
+        """Say what is not ready while the database is away."""
+        for zone in self._built.catalogue.zones():
+            what = "SERVFAIL: there never was a list" if zone.served is None else "from the list on disk"
+            self._lines.append(f"not ready: {' '.join(why.split())}; DNS answers for {zone.name} {what}")
+        waiting = ", ".join(part for part in Part if part in self._wanted - {Part.DNS})
+        if waiting:
+            self._lines.append(f"not ready: {waiting}: waiting for the database")
+        self._say_lines()
 
 
 def _web(built: "Built") -> AbstractAsyncContextManager[str]:
@@ -199,6 +255,8 @@ def _prepared(built: "Built") -> str | None:
     store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
     from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
 
-    prepare(store, built.zones)
+    changed = prepare(store, built.zones)
+    if changed is not None:
+        _log.info("schema_changed", was=changed.was or "none", became=changed.became)
     with store.writing() as session:
         return keys.make_first(session, now=now())

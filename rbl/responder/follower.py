@@ -28,6 +28,7 @@ from typing import TypeVar
 
 import structlog
 
+from rbl import privatefiles
 from rbl.errors import NotFound, RblError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
@@ -310,7 +311,7 @@ class Follower:
 
     def _write(self, zone: Followed, index: Index) -> None:
         try:
-            zone.path.parent.mkdir(parents=True, exist_ok=True)
+            privatefiles.make_folder(zone.path.parent)
             snapshot.write(index, zone.path)
         except Exception as fault:  # noqa: BLE001  # the rim: the database has everything
             if not zone.unwritten:

@@ -2,11 +2,12 @@
 
 A writing transaction on SQLite takes the write lock at BEGIN: with the deferred default one that
 reads and then writes fails with "locked" whatever the busy timeout. A reading transaction sees one
-state of the database throughout, and may not write.
+state of the database throughout, and may not write. A SQLite file is made for its user alone, and those
+that SQLite lays beside it get its mode.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from rbl import privatefiles
 from rbl.errors import ConfigError, Conflict, Unavailable
 
 _BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
@@ -36,12 +38,13 @@ class Store:
     """The database at *url*; hands out transactions. Safe to share between threads.
 
     *busy_timeout*: how long to wait for a free connection, and on SQLite for another writer's transaction.
+    With *looking* a SQLite file is never made, nor is its form changed: there is only ``reading`` then.
 
     Raises:
         ConfigError: *url* is none we can use.
     """
 
-    def __init__(self, url: str, *, busy_timeout: timedelta = _BUSY_TIMEOUT) -> None:
+    def __init__(self, url: str, *, busy_timeout: timedelta = _BUSY_TIMEOUT, looking: bool = False) -> None:
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
@@ -51,14 +54,18 @@ class Store:
                 [f"database.url: {parsed.get_backend_name()} is not supported: use sqlite or postgresql"]
             )
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.file: Path | None = None  # of SQLite
         if self.is_sqlite:
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigError(["database.url: SQLite needs a file: sqlite:///var/rbl.db"])
-            _prepare_folder(Path(parsed.database))
+            self.file = Path(parsed.database)
+            if not looking:
+                _prepare_folder(self.file)
         try:
-            if self.is_sqlite:
-                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", busy_timeout)
-                self.reader = _sqlite_engine(url, "BEGIN", busy_timeout)
+            if self.file is not None:
+                make = None if looking else self.file
+                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", busy_timeout, make)
+                self.reader = _sqlite_engine(url, "BEGIN", busy_timeout, make)
             else:
                 waiting = busy_timeout.total_seconds()
                 self.writer = create_engine(url, pool_pre_ping=True, pool_timeout=waiting)
@@ -132,20 +139,31 @@ def _unavailable_when_down() -> Iterator[None]:
 
 def _prepare_folder(file: Path) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        privatefiles.make_folder(file.parent)
     except OSError as fault:
         raise ConfigError(
             [f"database.url: cannot make the folder {file.parent}: {fault.strerror}"]
         ) from None
 
 
-def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
+def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta, make: Path | None) -> Engine:
+    """Return an engine whose transactions start with *begin*; the file *make* is made, None: nothing is."""
     engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_timeout=busy_timeout.total_seconds(),
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "uri": make is None},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def prepare(dialect: object, record: object, arguments: list[str], options: object) -> None:
+        del dialect, record, options
+        if make is None:
+            # Of a file that is there already; "ro" would leave SQLite's own two files behind.
+            arguments[0] = f"{Path(arguments[0]).as_uri()}?mode=rw"
+            return
+        with suppress(OSError):  # SQLite says it in its own words
+            privatefiles.make_file(make)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, record: object) -> None:  # noqa: ANN401 — the driver's own type
@@ -153,10 +171,11 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
         connection.isolation_level = None  # BEGIN is ours to say, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        if make is not None:
+            cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
-        if begin == "BEGIN":
+        if make is None or begin == "BEGIN":
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
 

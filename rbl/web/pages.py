@@ -120,7 +120,9 @@ def _address_page(
     platform = next((run.platform for run in story.runs if run.platform), None)
     context = {
         "story": story,
-        "standing": wording.standing(story),
+        "standing": wording.standing(story, zone_file),
+        "is_answered": wording.test_point(zone_file, address),
+        "tests_are_off": not parts.settings.probe.enabled,
         "proven": wording.proven_listing(story),
         "by_hand": wording.hand_listings(story),
         "retest": wording.retest(story, now),

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import IPv4Address
 
 from rbl.store.stories import Proof, PublicListing, Run, Story
-from rbl.terms import EnvelopeResult, Origin, Purpose, State, TranscriptLine, Verdict
+from rbl.terms import Address, EnvelopeResult, Origin, Purpose, State, TranscriptLine, Verdict
+from rbl.zone.answers import NOT_LISTED, Vocabulary
+from rbl.zone.zonefile import ZoneFile
 
 DAY = timedelta(days=1)  # RFC 6471 §3.6.2: no robot tests a host more often
 _LONGEST_SHOWN = 16_384  # characters of a spam: enough to recognise it, and quick on a phone
@@ -22,6 +25,7 @@ class Standing(StrEnum):
     LISTED = "listed"  # a test proved it
     BY_HAND = "listed by hand"  # an operator, or another list, said so
     EXEMPT = "exempt"  # whatever else, DNS never says it is listed
+    TEST_POINT = "a test point"  # every list answers for it, or never does (RFC 5782 §5)
     CLEAR = "not listed"
 
 
@@ -96,13 +100,26 @@ class Retest:
     why_not: str = ""
 
 
-def standing(story: Story) -> Standing:
-    """Return how the address stands."""
+def standing(story: Story, zone: ZoneFile) -> Standing:
+    """Return how the address stands in the list of *zone*."""
     if any(each.never_list for each in story.exemptions):
         return Standing.EXEMPT
     if proven_listing(story) is not None:
         return Standing.LISTED
-    return Standing.BY_HAND if story.listings else Standing.CLEAR
+    if story.listings:
+        return Standing.BY_HAND
+    return Standing.CLEAR if test_point(zone, story.address) is None else Standing.TEST_POINT
+
+
+def test_point(zone: ZoneFile, address: Address) -> bool | None:
+    """Return whether *address* is a test point that the list answers for, or one that it never does.
+
+    None: it is no test point (RFC 5782 §5).
+    """
+    if not isinstance(address, IPv4Address):
+        return None
+    number = Vocabulary(zone).test_points.get(int(address))
+    return None if number is None else number != NOT_LISTED
 
 
 def proven_listing(story: Story) -> PublicListing | None:

@@ -27,8 +27,8 @@ from rbl.zone.zonefile import ZoneFile
 
 __all__ = ["AnswerSet", "Index", "compile_index"]
 
-_MAPPED = IPv6Network("::ffff:0:0/96")
-_6TO4 = IPv6Network("2002::/16")
+MAPPED = IPv6Network("::ffff:0:0/96")
+SIX_TO_FOUR = IPv6Network("2002::/16")
 _ANY_IPV4 = IPv4Network("0.0.0.0/0")
 _SERIALS = 2**32  # RFC 1982 §2: SERIAL_BITS of an SOA is 32
 # More numbers than this beyond twice what is listed, and the next generation is made afresh without
@@ -86,7 +86,7 @@ class Index:
         inside = _ipv4_inside(network)
         if inside is not None:
             return self.has_below(inside)
-        if (_MAPPED.subnet_of(network) or _6TO4.subnet_of(network)) and self.has_below(_ANY_IPV4):
+        if (MAPPED.subnet_of(network) or SIX_TO_FOUR.subnet_of(network)) and self.has_below(_ANY_IPV4):
             return True
         return self.ipv6.any_within(int(network.network_address), network.prefixlen)
 
@@ -220,8 +220,8 @@ def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed], chain: 
 def _ipv4_inside(network: IPv6Network) -> IPv4Network | None:
     """Return the IPv4 network that answers for *network*, where one does."""
     value = int(network.network_address)
-    if network.subnet_of(_MAPPED):
+    if network.subnet_of(MAPPED):
         return IPv4Network((value & 0xFFFFFFFF, network.prefixlen - 96))
-    if network.subnet_of(_6TO4):
+    if network.subnet_of(SIX_TO_FOUR):
         return IPv4Network((value >> 80 & 0xFFFFFFFF, min(network.prefixlen - 16, 32)))
     return None

@@ -69,6 +69,14 @@ def zone_file(apex: str, kind: Kind = Kind.ADDRESSES) -> ZoneFile:
     )
 
 
+IDENTITY = {
+    "acknowledge": True,
+    "ehlo_name": "tester.example.org",
+    "contact": "postmaster@example.org",
+    "source_address": "192.0.2.10",
+}
+
+
 @pytest.fixture
 def clock() -> Clock:
     """The program's time."""
@@ -103,7 +111,9 @@ def store(empty_database: Path, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def parts(store: Store, clock: Clock) -> Parts:
     """What the application is made of; other parts' callables are plain ones."""
-    settings = Settings.model_validate({"web": {"contact": "postmaster@example.org"}})
+    settings = Settings.model_validate(
+        {"web": {"contact": "postmaster@example.org"}, "probe": {**IDENTITY, "enabled": True}}
+    )
     lists = settings.lists
 
     def read(raw: bytes, nominator: Nominator, now: datetime) -> Evidence:

@@ -237,6 +237,55 @@ def test_paused_tests_are_told_of(browser: httpx2.Client, world: World) -> None:
     assert "this one goes on when they are resumed" in text_of(browser.get(PAGE))
 
 
+@pytest.mark.parametrize(
+    "state", [State.NOMINATED, State.QUEUED, State.LISTED, State.RETEST_QUEUED, State.CLOSED]
+)
+def test_tests_that_are_not_set_up_are_told_of(
+    serve: Callable[[Parts], Served], parts: Parts, world: World, state: State
+) -> None:
+    """Where tests are off, whoever waits for one is told so, once, and the API says it too."""
+    world.bring_to(state)
+    probe = parts.settings.probe.model_copy(update={"enabled": False})
+    served = serve(replace(parts, settings=parts.settings.model_copy(update={"probe": probe})))
+
+    seen = text_of(httpx2.get(f"{served.url}{PAGE}"))
+
+    assert 1 == seen.count("Tests are off here: this list has not set them up")
+    assert "paused at the moment" not in seen
+    assert httpx2.get(f"{served.url}/v1/addresses/{RELAY}").json()["testing_paused"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed", "words"),
+    [
+        ("127.0.0.2", True, "Every list of this kind answers for it at any time"),
+        ("127.0.0.4", True, "Every list of this kind answers for it at any time"),
+        ("::FFFF:7F00:2", True, "Every list of this kind answers for it at any time"),
+        ("127.0.0.1", False, "It is never listed, so that whoever asks the list can see"),
+        ("::FFFF:7F00:1", False, "It is never listed, so that whoever asks the list can see"),
+    ],
+)
+def test_a_test_point_is_told_as_such(
+    browser: httpx2.Client,
+    asked: str,
+    listed: bool,  # noqa: FBT001 — a table's column
+    words: str,
+) -> None:
+    """The addresses of RFC 5782 §5 are no mail servers, and their page says what they are for."""
+    page = browser.get(f"/a/{asked}", follow_redirects=True)
+    story = browser.get(f"/v1/addresses/{asked}").json()
+
+    assert "is a test point" in page.text
+    assert words in text_of(page)
+    assert "Nobody has reported spam through it" not in text_of(page)
+    assert ("a test point", listed) == (story["standing"], story["listed"])
+
+
+def test_what_is_no_test_point_of_the_list(browser: httpx2.Client) -> None:
+    """A value that no reason has is an address like any other."""
+    assert "This address is not listed" in text_of(browser.get("/a/127.0.0.3"))
+
+
 def test_a_listing_by_hand_tells_its_reason(browser: httpx2.Client, world: World) -> None:
     """No test decides about it: the page gives reason, text, end and whom to write to."""
     new = NewListing(
