@@ -6,6 +6,8 @@ state of the database throughout, and may not write. A SQLite file is made for i
 that SQLite lays beside it get its mode.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -31,6 +33,7 @@ from rbl.errors import ConfigError, Conflict, Unavailable
 
 _BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
 _DIALECTS = ("sqlite", "postgresql")
+_LOCKED_PAUSE_SECONDS = 0.01
 _FILE = "rbl file"  # in the info of a connection: which file it has open
 
 
@@ -172,7 +175,7 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta, make: Path | N
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
         if make is not None:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(cursor, busy_timeout)
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
         if make is None or begin == "BEGIN":
@@ -196,6 +199,24 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta, make: Path | N
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _write_ahead(cursor: sqlite3.Cursor, patience: timedelta) -> None:
+    """Have a file written by way of its write-ahead log.
+
+    Where several connections change a new file to that at once, SQLite tells all but one that it is
+    locked, at once and whatever the busy timeout.
+    """
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCKED_PAUSE_SECONDS)
+        else:
+            return
 
 
 def file_identity(engine: Engine) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,17 @@ def test_a_file_that_is_taken_away_is_not_made_anew(tmp_path: Path, sqlite_url: 
 
     assert (1, 1) == (before, after)
     assert not (tmp_path / "rbl.db").exists()
+
+
+def test_connections_that_change_a_new_file_at_once(tmp_path: Path) -> None:
+    """SQLite refuses all but one of them whatever the busy timeout: they try again."""
+
+    def connect(file: Path, _: int) -> None:
+        store = Store(f"sqlite:///{file}")
+        with store.writing() as session:
+            session.execute(text("SELECT 1"))
+        store.close()
+
+    for number in range(100):
+        file = tmp_path / f"{number}.db"
+        assert [None] * 4 == steps.at_once(4, partial(connect, file))
