@@ -5,11 +5,15 @@ from typing import Annotated
 import typer
 
 from rbl.addresses import parse_network
+from rbl.cli import limits
 from rbl.cli.context import settings_of
 from rbl.cli.opening import looked_into, now, opened
 from rbl.terms import Role, Trust
 
 app = typer.Typer(no_args_is_help=True)
+app.command("limit")(limits.limit)
+app.command("suspend")(limits.suspend)
+app.command("resume")(limits.resume)
 
 _ACTOR = "shell"
 

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle, privatefiles
-from rbl.cli import counts
+from rbl.cli import counts, descriptors
 from rbl.cli.latereader import LateReader
+from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
 from rbl.cli.watching import Watch, Watches, task_runs, threads_alive
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
@@ -36,12 +37,12 @@ from rbl.responder.follower import Follower, index_path
 from rbl.responder.hits import ListingHits
 from rbl.responder.rules import Rules, rules_of
 from rbl.responder.server import Hot, Server
+from rbl.responder.tcp import TcpLimits
 from rbl.responder.usage import KeyUsage
 from rbl.zone import zonefile
 from rbl.zone.zonefile import ZoneFile
 
 if TYPE_CHECKING:
-    from rbl.mail.collector import Received
     from rbl.store.engine import Store
     from rbl.store.hosts import ZonePolicy
 
@@ -61,7 +62,9 @@ class Built:
     registry: CollectorRegistry
     catalogue: Catalogue
     watches: Watches
+    shares: descriptors.Shares  # of the file descriptors that this process may have
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
+    sockets: Sockets = field(default_factory=Sockets)  # of the process before, and of this one
 
     @property
     def store(self) -> "Store":
@@ -96,6 +99,7 @@ def build(settings: Settings, open_store: "Callable[[], Store]") -> Built:
         registry=registry,
         watches=Watches(registry),
         catalogue=Catalogue(zones.values()),
+        shares=descriptors.divide(settings, descriptors.raise_limit()),
     )
 
 
@@ -109,8 +113,10 @@ def policy_of(settings: Settings, zone: ZoneFile) -> "ZonePolicy":
         first_wait=lists.first_wait,
         return_window=lists.return_window,
         retries=lists.retries,
-        retest_cooldown=lists.retest_cooldown,
-        retest_cooldown_limit=lists.retest_cooldown_limit,
+        retest_interval=lists.retest_interval,
+        retest_pause=lists.retest_pause,
+        early_retests=lists.early_retests,
+        early_retests_each=lists.early_retests_each,
         periodic_retest=lists.periodic_retest,
         follow_up=lists.follow_up,
         unreachable_delists_after=lists.unreachable_delists_after,
@@ -146,13 +152,23 @@ async def dns(built: Built) -> AsyncIterator[str]:
 
     hot = _hot(built, rules, usage)
     fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
-    server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
+    limits = TcpLimits(connections=built.shares.dns)
+    server = Server(settings.dns.listen, respond, counters, limits, hot=hot, fragments=fragments)
     hits.watch(server.take_hits)
     async with counts.kept(counts.Counts(built.open_store, usage, hits)):
         follower.start()
         built.followers.append(follower)
         try:
-            server.start()
+            inherited = built.sockets.take("dns")
+            if inherited:  # the process before answers from as much
+                await _until_caught_up(follower)
+                if not follower.ready():
+                    _close(inherited)
+                    raise ConfigError(
+                        ["dns: there is no list to answer from, which the process before has"]
+                    )
+            server.start(inherited)
+            built.sockets.offer("dns", server.share)
             with built.watches.of("dns", _dns_watch(built, follower)):
                 yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
@@ -222,6 +238,24 @@ def _without_index(built: Built) -> Mapping[str, str]:
     return {apex: held.get(apex) or _NO_LIST_YET for apex in zones}
 
 
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+async def _until_caught_up(follower: Follower) -> None:
+    """Wait until every zone is at the head of its journal, with a list to answer from; not for ever."""
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not (follower.ready() and follower.has_caught_up()) and time.monotonic() < end:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def write_indexes(built: Built) -> None:
+    """Write what DNS answers from to disk, for the process that takes over; from any thread."""
+    for follower in built.followers:
+        follower.write()
+
+
 def mark_key(store: "Store") -> bytes:
     """Return the key that signs our test messages, made where there is none yet.
 
@@ -237,21 +271,14 @@ def mark_key(store: "Store") -> bytes:
 @asynccontextmanager
 async def collector(built: Built) -> AsyncIterator[str]:
     """Take messages for our tokens."""
-    from rbl.mail import collector as mail_collector  # noqa: PLC0415 — see above
-    from rbl.mail import returns  # noqa: PLC0415
+    from rbl.cli import collectorpart  # noqa: PLC0415 — see above
 
-    settings = built.settings.collector
     key = await asyncio.to_thread(mark_key, built.store)
-
-    def deliver(received: "Received") -> None:
-        returns.keep(built.store, key, received)
-
-    sink = mail_collector.Collector(settings, deliver)
-    await sink.start()
-    try:
-        yield f"{sink.bound} for {settings.domain}"
-    finally:
-        await sink.stop()
+    limits = collectorpart.limits_of(built.shares.collector)
+    async with collectorpart.listening(
+        built.settings, built.store, key, worker_name(), built.sockets, limits
+    ) as line:
+        yield line
 
 
 @asynccontextmanager

@@ -2,53 +2,50 @@
 
 The parts are in ``parts``; this file prepares the database, starts them in order, says where they
 listen, and stops them in reverse when a signal comes: no query, request or message is cut off, and
-a test under way is laid down to be taken up again. A second signal kills.
+a test under way is laid down to be taken up again. A second signal kills. SIGUSR2 starts another
+process that takes over (``takeover``).
 
 Where an index of every zone is on disk, DNS answers from it before the database is asked, and while
 it does not answer the other parts wait. Where there is none, DNS answers SERVFAIL until there is a list.
 What is not ready is said, and why, and "ready" when all is.
 
 Log events: ``database_awaited`` (once for each reason), ``not_ready`` (a list that DNS cannot answer from),
-``schema_changed`` (from what to what, also when it is made), ``files_exposed`` (to others on the machine).
+``files_exposed`` (to others on the machine).
 """
 
 import asyncio
+import errno
+import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import exposure, logs
+from rbl.cli import exposure, logs, supervisor
 from rbl.cli.context import settings_of
-from rbl.cli.opening import connected_late, now, prepare
-from rbl.cli.watching import watched
+from rbl.cli.opening import connected_late, prepare_first
+from rbl.cli.partnames import Part, chosen
+from rbl.cli.watching import database_room, watched
 from rbl.config import Settings
-from rbl.errors import BadInput, ConfigError, Unavailable
+from rbl.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from rbl.cli.parts import Built
+    from rbl.cli.takeover import Handing, Successor
 
     Starter = Callable[[Built], AbstractAsyncContextManager[str]]
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+_SUCCESSION = signal.SIGUSR2  # start another process as this one was, which takes over
 # Between two looks whether the database answers, while DNS goes on without it.
 _DATABASE_PAUSE_SECONDS = 2.0
 
 _log = structlog.get_logger()
-
-
-class Part(StrEnum):
-    """What can run by itself."""
-
-    DNS = "dns"  # the responder and its follower
-    WEB = "web"  # pages and API
-    COLLECTOR = "collector"  # SMTP: test messages come back here
-    WORKER = "worker"  # tests hosts, ends expired listings
 
 
 def serve(
@@ -56,30 +53,36 @@ def serve(
     only: Annotated[
         str | None, typer.Option(help=f"Run only these parts, with commas: {','.join(Part)}.")
     ] = None,
+    take_over: Annotated[  # noqa: FBT002 — Typer calls it so
+        bool,
+        typer.Option("--take-over", help="Go on with the sockets of the process that runs; it then ends."),
+    ] = False,
+    take_over_from: Annotated[
+        int | None, typer.Option(help="The same, of the process with this number.", min=1)
+    ] = None,
 ) -> None:
     """Run the list: DNS, web, collector and worker, in one process."""
     settings = settings_of(context)
     wanted = chosen(only)
     logs.set_up(settings.log)
-    run(settings, wanted, typer.echo)
+    follow = Following(take_over or take_over_from is not None, take_over_from)
+    run(settings, wanted, typer.echo, follow)
 
 
-def chosen(only: str | None) -> frozenset[Part]:
-    """Return the parts that ``--only`` names, or all of them.
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Whether this process takes the place of one that runs, and of which where there are several."""
 
-    Raises:
-        BadInput: it names something that is no part.
-    """
-    if only is None:
-        return frozenset(Part)
-    names = [name.strip() for name in only.split(",") if name.strip()]
-    unknown = set(names) - set(Part)
-    if unknown or not names:
-        raise BadInput(f"--only takes some of {', '.join(Part)}, not {only!r}", code="bad-part")
-    return frozenset(Part(name) for name in names)
+    wanted: bool = False
+    pid: int | None = None
 
 
-def run(settings: Settings, wanted: frozenset[Part], say: Callable[[str], None]) -> None:
+def run(
+    settings: Settings,
+    wanted: frozenset[Part],
+    say: Callable[[str], None],
+    following: Following = Following(),
+) -> None:
     """Run *wanted* parts until SIGTERM or SIGINT, telling where they listen by *say*.
 
     Raises:
@@ -88,31 +91,56 @@ def run(settings: Settings, wanted: frozenset[Part], say: Callable[[str], None])
     """
     import uvloop  # noqa: PLC0415 — see rbl.cli
 
-    from rbl.cli import parts  # noqa: PLC0415
+    from rbl.cli import parts, takeover  # noqa: PLC0415
 
+    names = frozenset(part.value for part in wanted)
     with connected_late(settings) as open_store:
-        uvloop.run(_Run(parts.build(settings, open_store), wanted, say).until_stopped())
+        built = parts.build(settings, open_store)
+        before = None
+        if following.wanted:
+            before = takeover.take_over(settings.data_dir, names, built.sockets, following.pid)
+        uvloop.run(_Run(built, wanted, say, before).until_stopped())
 
 
 class _Run:
     """The program from its start to its stop."""
 
-    def __init__(self, built: "Built", wanted: frozenset[Part], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        built: "Built",
+        wanted: frozenset[Part],
+        say: Callable[[str], None],
+        before: "Successor | None",
+    ) -> None:
         self._built = built
         self._wanted = wanted
         self._say = say
+        self._before = before
+        self._successor: int | None = None  # who has taken over
         self._stopping = asyncio.Event()
         self._running = AsyncExitStack()
         self._lines = [f"rbl {__version__}: {', '.join(built.zones)}"]  # not said yet
         self._faults: list[str] = []
+        self._started: set[str] = set()
 
     async def until_stopped(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _STOPS:
             loop.add_signal_handler(number, self._stop)
+        signal.signal(_SUCCESSION, signal.SIG_IGN)
         async with watched(self._built.watches), self._running:
             await self._start()
+            handing = self._handing()
+            handing.start()
+            if self._before is not None and not self._stopping.is_set():
+                await asyncio.to_thread(self._before.finish)
+            loop.add_signal_handler(_SUCCESSION, supervisor.Successors().start_one)
+            self._say_lines(*([] if self._stopping.is_set() else ["ready"]))
+            supervisor.tell(READY=1)
             await self._stopping.wait()
+            if self._successor is None:
+                supervisor.tell(STOPPING=1)
+            await asyncio.to_thread(handing.stop)
             self._say("stopping; a second signal ends it at once")
         self._say("stopped")
 
@@ -122,9 +150,34 @@ class _Run:
         for number in _STOPS:
             asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
+        asyncio.get_running_loop().remove_signal_handler(_SUCCESSION)
+        signal.signal(_SUCCESSION, signal.SIG_IGN)
+
+    def _handing(self) -> "Handing":
+        """Return what waits for the successor of this process."""
+        from rbl.cli import parts, takeover  # noqa: PLC0415 — see rbl.cli
+
+        loop = asyncio.get_running_loop()
+
+        def leave(successor: int) -> None:
+            self._successor = successor
+            supervisor.tell(MAINPID=successor)
+            loop.call_soon_threadsafe(self._stop)
+            self._say(f"process {successor} has taken over")
+
+        return takeover.Handing(
+            self._built.settings.data_dir,
+            frozenset(part.value for part in self._wanted),
+            self._built.sockets,
+            lambda: parts.write_indexes(self._built),
+            leave,
+        )
 
     async def _start(self) -> None:
-        """Start every part that is wanted, DNS before the database where it can."""
+        """Start every part that is wanted, DNS before the database where it can.
+
+        In the place of another process DNS comes last: until then that one answers.
+        """
         from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
 
         built = self._built
@@ -135,40 +188,81 @@ class _Run:
             Part.WEB: _web,
         }
         left = [part for part in starters if part in self._wanted]
-        if Part.DNS in left and parts.is_on_disk(built):
+        if self._before is None and Part.DNS in left and parts.is_on_disk(built):
             left.remove(Part.DNS)
             await self._start_part(Part.DNS, parts.dns)
+            await self._start_metrics()
             first_key = await self._prepared_at_last()
+        elif self._before is not None:
+            left.sort(key=lambda part: part is Part.DNS)
+            await self._start_metrics()
+            first_key = await asyncio.to_thread(prepare_first, built.open_store, built.zones)
         else:
+            await self._start_metrics()
             first_key = await self._prepared_at_first(left)
         if self._wanted != {Part.DNS}:  # which writes nothing but counts, and those can wait
-            self._watch_the_database()
+            room = database_room(built.store, built.settings.database)
+            self._running.enter_context(built.watches.of("database", room))
         for part in left:
             if not self._stopping.is_set():
                 await self._start_part(part, starters[part])
         if self._faults:
-            raise ConfigError(self._faults)
+            raise self._all_faults()
         if first_key is not None:
             self._lines.append(f"  first admin API key, shown only now: {first_key}")
         self._tell_of_exposure()
+        await self._start_presence()
         if Part.DNS in self._wanted:
             await self._until_dns_is_ready()
-        self._say_lines(*([] if self._stopping.is_set() else ["ready"]))
 
-    def _watch_the_database(self) -> None:
-        from rbl.store.room import Room  # noqa: PLC0415 — see rbl.cli
+    async def _start_presence(self) -> None:
+        """Tell the other processes of this one from now on."""
+        from rbl.cli import presence  # noqa: PLC0415 — see rbl.cli
 
-        built = self._built
-        room = Room(built.store, built.settings.database.min_free_mib)
-        self._running.enter_context(built.watches.of("database", room.fault))
+        if not self._stopping.is_set():
+            names = frozenset(part.value for part in self._wanted)
+            own = presence.Presence(self._built, names, self._ready)
+            await self._running.enter_async_context(presence.present(own))
 
-    async def _start_part(self, part: Part, starter: "Starter") -> None:
+    async def _start_metrics(self) -> None:
+        """Let this process be watched, where that is set, from before its parts are ready."""
+        listen = self._built.settings.metrics.listen
+        if listen is None:
+            return
+        from rbl.cli import metricspart  # noqa: PLC0415 — see rbl.cli
+
+        def ready() -> dict[str, bool]:
+            if self._wanted == {Part.DNS}:  # which answers on without the database
+                return self._ready()
+            has_room = self._built.watches.fault("database") is None
+            return {**self._ready(), "database": has_room and metricspart.database_answers(self._built)}
+
+        await self._start_part("metrics", lambda built: metricspart.metrics(built, listen, ready))
+
+    def _ready(self) -> dict[str, bool]:
+        """Return whether each part does its work; one that has not started yet does not."""
+        watches = self._built.watches
+        return {
+            part.value: part.value in self._started and watches.fault(part.value) is None
+            for part in self._wanted
+        }
+
+    async def _start_part(self, part: str, starter: "Starter") -> None:
         try:
             line = await self._running.enter_async_context(starter(self._built))
         except ConfigError as fault:  # the other parts may have faults too: all are told together
             self._faults += fault.faults
         else:
-            self._lines.append(f"  {part.value:10} {line}")
+            self._started.add(part)
+            self._lines.append(f"  {part!s:10} {line}")
+
+    def _all_faults(self) -> ConfigError:
+        """Return what could not be started, and what to do where another process of ours is in the way."""
+        from rbl.cli import takeover  # noqa: PLC0415 — see rbl.cli
+
+        in_use = any(os.strerror(errno.EADDRINUSE) in fault for fault in self._faults)
+        running = takeover.running(self._built.settings.data_dir) if in_use and not self._before else []
+        return ConfigError([*self._faults, *running])
 
     async def _until_dns_is_ready(self) -> None:
         """Wait until DNS can answer from every list, and say which it cannot, and why."""
@@ -202,7 +296,7 @@ class _Run:
         from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
 
         try:
-            return await asyncio.to_thread(_prepared, self._built)
+            return await asyncio.to_thread(prepare_first, self._built.open_store, self._built.zones)
         except Unavailable:
             if Part.DNS not in left or self._built.store.is_sqlite:
                 raise
@@ -215,10 +309,10 @@ class _Run:
         told = ""
         while not self._stopping.is_set():
             try:
-                return await asyncio.to_thread(_prepared, self._built)
+                return await asyncio.to_thread(prepare_first, self._built.open_store, self._built.zones)
             except Unavailable as fault:
                 if self._faults:
-                    raise ConfigError(self._faults) from None
+                    raise self._all_faults() from None
                 if told != fault.message:
                     _log.warning("database_awaited", why=fault.message)
                     self._tell_of_waiting(fault.message)
@@ -243,20 +337,3 @@ def _web(built: "Built") -> AbstractAsyncContextManager[str]:
     from rbl.cli import webpart  # noqa: PLC0415 — see rbl.cli
 
     return webpart.web(built)
-
-
-def _prepared(built: "Built") -> str | None:
-    """Bring the database to what this program needs, and return the first admin key where it made it.
-
-    Raises:
-        ConfigError: the database is of a newer version of the program.
-        Unavailable: it does not answer.
-    """
-    store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
-    from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
-
-    changed = prepare(store, built.zones)
-    if changed is not None:
-        _log.info("schema_changed", was=changed.was or "none", became=changed.became)
-    with store.writing() as session:
-        return keys.make_first(session, now=now())

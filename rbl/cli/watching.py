@@ -8,9 +8,15 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
+
+from rbl.configdatabase import Database
+
+if TYPE_CHECKING:
+    from rbl.store.engine import Store
 
 _EVERY_SECONDS = 1.0
 
@@ -39,6 +45,11 @@ class Watches:
         finally:
             del self._watches[part]
             self._ready.remove(part)
+
+    def fault(self, part: str) -> str | None:
+        """Return why *part* does not do its work; None: it does, or it is not watched."""
+        watch = self._watches.get(part)
+        return None if watch is None else watch()
 
     def ready(self) -> dict[str, bool]:
         """Return whether each part does its work."""
@@ -78,6 +89,13 @@ async def _look_on(watches: Watches, every_seconds: float) -> None:
             _log.info("part_works", part=part)
             told.remove(part)
         before = faults
+
+
+def database_room(store: "Store", settings: Database) -> Watch:
+    """Return what says when the database takes no more."""
+    from rbl.store.room import Room  # noqa: PLC0415 — see rbl.cli
+
+    return Room(store, settings.min_free_mib).fault
 
 
 def threads_alive(prefix: str) -> Watch:

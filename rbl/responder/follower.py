@@ -101,6 +101,10 @@ class Follower:
                 )
         return None
 
+    def has_caught_up(self) -> bool:
+        """Whether every zone was at the head of its journal, at least once."""
+        return all(zone.caught_up for zone in self._zones)
+
     def standings(self) -> dict[str, Standing]:
         """Return where each zone stands, by apex."""
         return {zone.name: self._standing(zone) for zone in self._zones}
@@ -186,6 +190,7 @@ class Follower:
                 )
             return False
         zone.read_at = time.monotonic()
+        zone.caught_up = True
         if zone.fault is not None:
             zone.fault = None
             _log.info("journal_found", zone=zone.name)

@@ -71,6 +71,7 @@ class Followed:
     tried: tuple[int, int] = (0, 0)  # the serial forced last, and that of what was offered for it
     fault: str | None = None
     read_at: float = field(default_factory=time.monotonic)
+    caught_up: bool = False  # the journal was read to its head, once
     written: Mark | None = None
     unwritten: bool = False
 

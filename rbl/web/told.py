@@ -183,7 +183,9 @@ class StoryTold(Answer):
     text: str
     testing_paused: bool = Field(description="All tests are stopped now, or were never set up.")
     offences: int = Field(description="How often a test led to a listing.")
-    retest_allowed_at: datetime | None
+    retest_allowed_at: datetime | None = Field(
+        description="When the next retest begins that is asked for, at the latest; null: at once."
+    )
     listings: list[ListingTold]
     past: list[ListingTold]
     exemptions: list[ExemptionTold]

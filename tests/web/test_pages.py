@@ -182,27 +182,42 @@ def test_pressing_twice_is_one_retest(browser: httpx2.Client, world: World) -> N
     assert 303 == pressed.status_code
 
 
-def test_a_retest_too_soon_tells_when(browser: httpx2.Client, world: World) -> None:
-    """After a failed retest the page has no button, and says from when there will be one."""
+def test_a_retest_after_a_failed_one_tells_when_it_begins(browser: httpx2.Client, world: World) -> None:
+    """The page has a button still, and says when the next turn is; once pressed that is when it begins."""
     world.bring_to(State.RETEST_QUEUED)
     world.test(Verdict.OPEN)
 
+    before = text_of(browser.get(PAGE))
     pressed = browser.post(f"{PAGE}/retest")
-    seen = text_of(pressed)
+    after = text_of(browser.get(PAGE))
 
-    assert (429, "3600") == (pressed.status_code, pressed.headers["Retry-After"])
-    assert "The retest was not started. The last retest found 9.9.9.9 still open" in seen
-    assert "on 24 November 2026, 04:00 UTC (in 1 hour)" in seen
-    assert "Test this server again now" not in seen
+    assert 303 == pressed.status_code
+    assert "Test this server again at its next turn" in before
+    assert "the next begins on 24 November 2026, 03:05 UTC (in 5 minutes). You need not come back" in before
+    assert "Next step: 24 November 2026, 03:05 UTC" in after
+    assert "Test this server again" not in after
 
 
-def test_the_button_comes_back_after_the_cool_down(browser: httpx2.Client, world: World) -> None:
-    """Once the time is over the button is there again."""
+def test_the_button_is_the_same_after_the_interval(browser: httpx2.Client, world: World) -> None:
+    """Once everybody's turn has come the retest begins at once."""
     world.bring_to(State.RETEST_QUEUED)
     world.test(Verdict.OPEN)
-    world.clock.pass_by(timedelta(hours=1))
+    world.clock.pass_by(timedelta(minutes=40))
 
     assert "Test this server again now" in browser.get(PAGE).text
+
+
+def test_the_policy_page_names_the_retests_and_connections(browser: httpx2.Client) -> None:
+    """With the values in force: the interval, the early ones, and the most connections of a day."""
+    seen = text_of(browser.get("/policy"))
+
+    for words in (
+        "A retest begins at once, or 40 minutes after the last one began",
+        "has the next one 5 minutes after the last, up to 2 times within 1 day, and 6 times for all",
+        "no more than 43 of them within 1 day, even where strangers ask all day",
+        "our tester connects to one server at most 250 times within 1 day",
+    ):
+        assert words in seen, words
 
 
 @pytest.mark.parametrize(
