@@ -17,6 +17,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from rbl.configcollector import CollectorStore
+from rbl.configdatabase import Database
 from rbl.configlists import Lists
 from rbl.configquotas import KeyQuotas
 from rbl.configretention import Retention
@@ -60,13 +61,6 @@ def parse_listen(value: object) -> Listen:
 
 
 ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
-
-
-class Database(Section):
-    """Where nominations, listings and the journal are kept."""
-
-    url: str = Field(default="sqlite:///var/rbl.db", repr=False)
-    """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
 class Access(Section):
@@ -121,6 +115,8 @@ class Dns(Section):
     """What id.server and NSID say: which of several servers this is; empty: refused."""
     max_change_share: float = Field(default=0.3, gt=0, le=1)
     """A change of more than this share of a list at once is held back until it is forced."""
+    max_lag: Duration = timedelta(seconds=60)
+    """When the journal was not read for so long `/readyz` fails; DNS answers on from the last list."""
     max_udp_octets: int = Field(default=UNFRAGMENTED_OCTETS, ge=512, le=4096)
     """The largest answer sent over UDP. Up to 1232 octets (DNS Flag Day 2020) it is never fragmented."""
     cookie_secrets: Several[HexSecret] = Field(default=(), repr=False)

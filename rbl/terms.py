@@ -147,7 +147,8 @@ class Entry:
     owner name without the apex (RFC 5782 §3); of a customer's key it is the digest
     (``customerkey``). *reason* names a reason of the zone file and is empty for exemptions and
     keys; *text* is the listing's own text, or None for the reason's.
-    A reader needs nothing else: entries applied in order of serial give the list.
+    A reader needs nothing else: entries applied in order give the list. All entries of one commit have
+    one serial. *chain* of the last of them says which history of the journal they are of (``Mark``).
     """
 
     zone: str
@@ -159,6 +160,19 @@ class Entry:
     actor: str
     why: str
     at: datetime
+    chain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a list follows its journal, and which journal: two histories may give one serial out.
+
+    *chain* is a hash over every entry up to *serial*; empty where it is not known, as in an index on
+    disk that an earlier version wrote.
+    """
+
+    serial: int
+    chain: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ def build(url: str, path: Path) -> Compiled:
     gc.collect()
     before = _resident_octets()
     began = time.perf_counter()
-    serial, listed = reader.snapshot(APEX)
-    index = compile_index(zone, serial, listed)
+    mark, listed = reader.snapshot(APEX)
+    index = compile_index(zone, mark.serial, listed, mark.chain)
     seconds = time.perf_counter() - began
     gc.collect()
     memory = _resident_octets() - before
@@ -104,9 +104,9 @@ def build(url: str, path: Path) -> Compiled:
 
 def _single_octets(zone: ZoneFile, reader: JournalReader, path: Path) -> float:
     """Return what an entry takes in an index that has nothing but single IPv4 addresses."""
-    serial, listed = reader.snapshot(APEX)
+    mark, listed = reader.snapshot(APEX)
     singles = [each for each in listed if each.subject.endswith("/32")]
-    snapshot.write(compile_index(zone, serial, singles), path)
+    snapshot.write(compile_index(zone, mark.serial, singles), path)
     octets = path.stat().st_size
     path.unlink()
     return octets / len(singles)

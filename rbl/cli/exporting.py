@@ -51,8 +51,8 @@ def export(
     file = _chosen([zonefile.read(path) for path in settings.zones], zone)
     with looked_into(settings, [file.apex_text]) as store, _written(output) as out:
         reader = JournalReader(store)
-        serial, listed = reader.snapshot(file.apex_text)
-        for line in _writer(form)(file, serial, listed):
+        mark, listed = reader.snapshot(file.apex_text)
+        for line in _writer(form)(file, mark.serial, listed):
             out.write(line + "\n")
         reader.close()
 

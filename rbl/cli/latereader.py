@@ -4,12 +4,12 @@ DNS answers from its index on disk before SQLAlchemy and a database driver are i
 longer than to map ten million listings.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rbl.terms import Entry, Listed
+from rbl.terms import Entry, Listed, Mark
 
 if TYPE_CHECKING:
     from rbl.store.engine import Store
@@ -29,17 +29,13 @@ class LateReader:
 
         return JournalReader(store)
 
-    def snapshot(self, zone: str, /) -> tuple[int, Iterable[Listed]]:
-        """Return the head serial of *zone* and everything in it at that serial."""
+    def snapshot(self, zone: str, /) -> tuple[Mark, Iterable[Listed]]:
+        """Return the end of the journal of *zone* and everything in the list there."""
         return self._reader.snapshot(zone)
 
-    def entries_after(self, zone: str, serial: int, limit: int, /) -> Sequence[Entry]:
-        """Return at most *limit* entries after *serial*, in order of serial."""
-        return self._reader.entries_after(zone, serial, limit)
-
-    def head(self, zone: str, /) -> int:
-        """Return the last serial of *zone*."""
-        return self._reader.head(zone)
+    def entries_after(self, zone: str, mark: Mark, limit: int, /) -> Iterator[Entry] | None:
+        """Return the entries of whole commits after *mark*, or None where the history is another one."""
+        return self._reader.entries_after(zone, mark, limit)
 
     def forced_serial(self, zone: str, /) -> int:
         """Return up to which serial an operator lets out what is held back; 0: nothing."""

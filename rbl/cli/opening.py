@@ -1,23 +1,29 @@
 """Opening the database for a command: with the newest schema, and what every list needs in it.
 
 Commands that only read look into it as it is: they make no database, and change no schema. Those that
-write say so when they do.
+write say so when they do. Log event, of ``rbl serve``: ``schema_changed`` (from what to what).
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 import typer
 
+from rbl.cli import firstkey
 from rbl.config import Settings
 from rbl.errors import NotFound
 
 if TYPE_CHECKING:
     from rbl.store.engine import Store
     from rbl.store.migrate import Migration
+
+_log = structlog.get_logger()
 
 
 def now() -> datetime:
@@ -136,3 +142,17 @@ def prepare(store: "Store", apexes: Iterable[str]) -> "Migration | None":
         for apex in apexes:
             journal.open_zone(session, apex, now())
     return changed
+
+
+def prepare_first(open_store: "Callable[[], Store]", apexes: Iterable[str], data_dir: Path) -> str | None:
+    """Prepare the database, and return what is to be said of the first admin key, see ``firstkey``.
+
+    Raises:
+        ConfigError: the database is of a newer version of the program.
+        Unavailable: it does not answer.
+    """
+    store = open_store()  # first: it sees to it that no two threads import SQLAlchemy at once
+    changed = prepare(store, apexes)
+    if changed is not None:
+        _log.info("schema_changed", was=changed.was or "none", became=changed.became)
+    return firstkey.tell_or_keep(store, data_dir, is_terminal=sys.stdout.isatty(), now=now())

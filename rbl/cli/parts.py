@@ -25,6 +25,7 @@ from rbl.cli import counts, descriptors
 from rbl.cli.latereader import LateReader
 from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
+from rbl.cli.watching import Watch, Watches, task_runs, threads_alive
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
 from rbl.errors import ConfigError
 from rbl.responder import compiled
@@ -60,6 +61,7 @@ class Built:
     zones: Mapping[str, ZoneFile]  # by apex, the first is the default list
     registry: CollectorRegistry
     catalogue: Catalogue
+    watches: Watches
     shares: descriptors.Shares  # of the file descriptors that this process may have
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
     sockets: Sockets = field(default_factory=Sockets)  # of the process before, and of this one
@@ -89,11 +91,13 @@ def build(settings: Settings, open_store: "Callable[[], Store]") -> Built:
         zones[zone.apex_text] = zone
     if not zones:
         raise ConfigError(["zones: name at least one zone file"])
+    registry = CollectorRegistry()
     return Built(
         settings=settings,
         open_store=open_store,
         zones=zones,
-        registry=CollectorRegistry(),
+        registry=registry,
+        watches=Watches(registry),
         catalogue=Catalogue(zones.values()),
         shares=descriptors.divide(settings, descriptors.raise_limit()),
     )
@@ -165,11 +169,24 @@ async def dns(built: Built) -> AsyncIterator[str]:
                     )
             server.start(inherited)
             built.sockets.offer("dns", server.share)
-            yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
+            with built.watches.of("dns", _dns_watch(built, follower)):
+                yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
             await asyncio.to_thread(server.stop)
             await asyncio.to_thread(follower.stop)
             reader.close()
+
+
+def _dns_watch(built: Built, follower: Follower) -> Watch:
+    """Return what says why DNS does not answer, or from an old list."""
+    threads = threads_alive("dns-")  # of the server, which was started just now
+
+    def look() -> str | None:
+        if not built.catalogue.ready():
+            return "there is no list yet to answer from"
+        return threads() or follower.behind(built.settings.dns.max_lag)
+
+    return look
 
 
 def _hot(built: Built, rules: Rules, usage: KeyUsage) -> Hot | None:
@@ -277,7 +294,8 @@ async def worker(built: Built) -> AsyncIterator[str]:
     async with retention.going_on():
         task = asyncio.create_task(work.run())
         try:
-            yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
+            with built.watches.of("worker", task_runs(task)):
+                yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
         finally:
             work.stop()
             await task

@@ -10,14 +10,13 @@ it does not answer the other parts wait. Where there is none, DNS answers SERVFA
 What is not ready is said, and why, and "ready" when all is.
 
 Log events: ``database_awaited`` (once for each reason), ``not_ready`` (a list that DNS cannot answer from),
-``schema_changed`` (from what to what, also when it is made), ``files_exposed`` (to others on the machine).
+``files_exposed`` (to others on the machine).
 """
 
 import asyncio
 import errno
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -27,10 +26,11 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import exposure, firstkey, logs, supervisor
+from rbl.cli import exposure, logs, supervisor
 from rbl.cli.context import settings_of
-from rbl.cli.opening import connected_late, now, prepare
+from rbl.cli.opening import connected_late, prepare_first
 from rbl.cli.partnames import Part, chosen
+from rbl.cli.watching import database_room, watched
 from rbl.config import Settings
 from rbl.errors import ConfigError, Unavailable
 
@@ -128,7 +128,7 @@ class _Run:
         for number in _STOPS:
             loop.add_signal_handler(number, self._stop)
         signal.signal(_SUCCESSION, signal.SIG_IGN)
-        async with self._running:
+        async with watched(self._built.watches), self._running:
             await self._start()
             handing = self._handing()
             handing.start()
@@ -196,10 +196,15 @@ class _Run:
         elif self._before is not None:
             left.sort(key=lambda part: part is Part.DNS)
             await self._start_metrics()
-            first_key = await asyncio.to_thread(_prepared, built)
+            first_key = await asyncio.to_thread(
+                prepare_first, built.open_store, built.zones, built.settings.data_dir
+            )
         else:
             await self._start_metrics()
             first_key = await self._prepared_at_first(left)
+        if self._wanted != {Part.DNS}:  # which writes nothing but counts, and those can wait
+            room = database_room(built.store, built.settings.database)
+            self._running.enter_context(built.watches.of("database", room))
         for part in left:
             if not self._stopping.is_set():
                 await self._start_part(part, starters[part])
@@ -231,16 +236,18 @@ class _Run:
         def ready() -> dict[str, bool]:
             if self._wanted == {Part.DNS}:  # which answers on without the database
                 return self._ready()
-            return {**self._ready(), "database": metricspart.database_answers(self._built)}
+            has_room = self._built.watches.fault("database") is None
+            return {**self._ready(), "database": has_room and metricspart.database_answers(self._built)}
 
         await self._start_part("metrics", lambda built: metricspart.metrics(built, listen, ready))
 
     def _ready(self) -> dict[str, bool]:
         """Return whether each part does its work; one that has not started yet does not."""
-        told = {part.value: part.value in self._started for part in self._wanted}
-        if Part.DNS in self._wanted:
-            told[Part.DNS.value] &= self._built.catalogue.ready()
-        return told
+        watches = self._built.watches
+        return {
+            part.value: part.value in self._started and watches.fault(part.value) is None
+            for part in self._wanted
+        }
 
     async def _start_part(self, part: str, starter: "Starter") -> None:
         try:
@@ -291,7 +298,9 @@ class _Run:
         from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
 
         try:
-            return await asyncio.to_thread(_prepared, self._built)
+            return await asyncio.to_thread(
+                prepare_first, self._built.open_store, self._built.zones, self._built.settings.data_dir
+            )
         except Unavailable:
             if Part.DNS not in left or self._built.store.is_sqlite:
                 raise
@@ -304,7 +313,9 @@ class _Run:
         told = ""
         while not self._stopping.is_set():
             try:
-                return await asyncio.to_thread(_prepared, self._built)
+                return await asyncio.to_thread(
+                    prepare_first, self._built.open_store, self._built.zones, self._built.settings.data_dir
+                )
             except Unavailable as fault:
                 if self._faults:
                     raise self._all_faults() from None
@@ -332,17 +343,3 @@ def _web(built: "Built") -> AbstractAsyncContextManager[str]:
     from rbl.cli import webpart  # noqa: PLC0415 — see rbl.cli
 
     return webpart.web(built)
-
-
-def _prepared(built: "Built") -> str | None:
-    """Bring the database to what this program needs, and return what is to be said of the first key.
-
-    Raises:
-        ConfigError: the database is of a newer version of the program.
-        Unavailable: it does not answer.
-    """
-    store = built.store  # first: it sees to it that no two threads import SQLAlchemy at once
-    changed = prepare(store, built.zones)
-    if changed is not None:
-        _log.info("schema_changed", was=changed.was or "none", became=changed.became)
-    return firstkey.tell_or_keep(store, built.settings.data_dir, is_terminal=sys.stdout.isatty(), now=now())

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rbl.cli.opening import now
 from rbl.cli.parts import Built
+from rbl.cli.watching import task_runs
 from rbl.config import Listen
 from rbl.mail import evidence, redact
 from rbl.probe import advice, plan
@@ -27,7 +28,8 @@ async def web(built: Built) -> AsyncIterator[str]:
     server = Server(app, listener, settings, built.registry, built.shares.web)
     task = asyncio.create_task(server.serve())
     try:
-        yield f"http://{place} as {settings.web.public_url}"
+        with built.watches.of("web", task_runs(task)):
+            yield f"http://{place} as {settings.web.public_url}"
     finally:
         app.state.streams.end()
         server.should_exit = True
@@ -54,7 +56,8 @@ def web_parts(built: Built) -> WebParts:
         published=redact.published,
         advice=advice.advice,
         form_title=plan.title,
-        ready=lambda: {"dns": built.catalogue.ready()} if built.followers else {},
+        ready=built.watches.ready,
+        faults=built.watches.faults,
         lists=lambda: ChainMap(*(follower.standings() for follower in built.followers)),
         now=now,
         registry=built.registry,

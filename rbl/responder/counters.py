@@ -73,6 +73,12 @@ class Counters:
             ("zone",),
             registry=registry,
         )
+        self.diverged = Counter(
+            "rbl_journal_diverged",
+            "Times that a list was made anew since the journal told another history: a restored database",
+            ("zone",),
+            registry=registry,
+        )
         self._lag = Gauge(
             "rbl_journal_read_age_seconds",
             "Seconds since the journal was last read with success",

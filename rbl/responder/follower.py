@@ -7,20 +7,24 @@ answer, the last generation stays in service. What the guards refuse is kept rea
 until an operator forces it, up to a serial that is written beside the journal, or a later entry makes
 it acceptable.
 
-An index whose last entry is not in the journal was made from another history (a database restored
-from a backup): it is rebuilt whole.
+An index whose mark is not in the journal was made from another history (a database restored from a
+backup): it is rebuilt whole.
+
+No exception ends the thread: what is not foreseen is logged, and the next round tries again.
 
 Log events: ``snapshot_swapped``, ``snapshot_refused`` (once for each hold), ``snapshot_unwritten``
 and ``snapshot_unusable`` (the copy on disk), ``journal_lost`` and ``journal_found`` (once for each
-change of state), ``journal_diverged``.
+change of state), ``journal_diverged``, ``snapshot_unmarked`` (of an earlier version), ``follower_error``.
 """
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from itertools import chain, takewhile
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -28,59 +32,21 @@ from rbl import privatefiles
 from rbl.errors import NotFound, RblError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
-from rbl.responder.following import Reader, Standing
-from rbl.terms import Entry
+from rbl.responder.following import Counted, Followed, Pace, Reader, Standing, Stopped
+from rbl.terms import Entry, Mark
 from rbl.zone import guards, snapshot
 from rbl.zone.index import Index, compile_index
 from rbl.zone.zonefile import ZoneFile
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often and how much."""
-
-    # A change that the signal missed, and a stop, are seen after this at the latest.
-    longest_wait: timedelta = timedelta(seconds=1)
-    # Between two tries while the database does not answer, doubling from the first to the longest.
-    first_pause: timedelta = timedelta(milliseconds=100)
-    longest_pause: timedelta = timedelta(seconds=5)
-    # Between two copies to disk; after a crash what is younger comes from the journal.
-    write_every: timedelta = timedelta(seconds=60)
-    # Entries for one generation, so that a long way back is gone in steps that are seen.
-    batch: int = 10_000
+_Row = TypeVar("_Row")
+# A read of the database that does not come back may hold up the end for so long.
+_STOP_SECONDS = 5.0
 
 
 def index_path(data_dir: Path, apex: str) -> Path:
     """Return where in *data_dir* the index of *apex* is kept."""
     return data_dir / f"{apex}.index"
-
-
-@dataclass(slots=True, eq=False)
-class _Followed:
-    """Where the follower is with one zone. *newest* is not what is served while it is held back."""
-
-    file: ZoneFile
-    path: Path
-    newest: Index | None = None
-    held: str | None = None  # why
-    grown: bool = True  # newest is what is served and entries after it, not made from everything
-    tried: tuple[int, int] = (0, 0)  # the serial forced last, and that of what was offered for it
-    entryless: int | None = None  # the serial at which the journal was seen to have no entry yet
-    fault: str | None = None
-    read_at: float = field(default_factory=time.monotonic)
-    caught_up: bool = False  # the journal was read to its head, once
-    written_serial: int | None = None
-    unwritten: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.file.apex_text
-
-    def lag_seconds(self) -> float:
-        """Return how long ago the journal was last read with success (or the follower made)."""
-        return time.monotonic() - self.read_at
 
 
 class Follower:
@@ -99,7 +65,7 @@ class Follower:
     ) -> None:
         self._reader = reader
         self._catalogue = catalogue
-        self._zones = [_Followed(zone, index_path(data_dir, zone.apex_text)) for zone in zones]
+        self._zones = [Followed(zone, index_path(data_dir, zone.apex_text)) for zone in zones]
         self._counters = counters
         self._max_change_share = max_change_share
         self._pace = pace or Pace()
@@ -107,6 +73,7 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="dns-follower", daemon=True)
         for zone in self._zones:
             counters.watch_lag(zone.name, zone.lag_seconds)
+            counters.diverged.labels(zone.name)  # 0 from the start: an alarm looks for the difference
 
     def start(self) -> None:
         """Serve what is on disk, then follow the journal in a thread."""
@@ -116,12 +83,23 @@ class Follower:
     def stop(self) -> None:
         """Stop following and write what is served to disk."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)
         self.write()
 
     def ready(self) -> bool:
         """Whether every zone has an index to answer from."""
         return self._catalogue.ready()
+
+    def behind(self, max_lag: timedelta) -> str | None:
+        """Return why what is answered may be old: the journal of a zone was not read for *max_lag*."""
+        for zone in self._zones:
+            lag_seconds, why = zone.lag_seconds(), zone.fault or "it is being read"
+            if lag_seconds > max_lag.total_seconds():
+                return (
+                    f"the journal of {zone.name} was last read {lag_seconds:.0f} s ago, longer than"
+                    f" dns.max_lag: {why}"
+                )
+        return None
 
     def has_caught_up(self) -> bool:
         """Whether every zone was at the head of its journal, at least once."""
@@ -137,14 +115,22 @@ class Follower:
             started = time.monotonic()
             try:
                 index = snapshot.read(zone.path, zone.file)
+                # It was in service before, forced or not.
+                self._offer(zone, index, 0, started, forced=True)
             except NotFound:
                 continue
-            except RblError as fault:
-                _log.error("snapshot_unusable", zone=zone.name, fault=fault.message)
+            except Exception as fault:  # noqa: BLE001  # the rim: the database has everything
+                description = (
+                    fault.message if isinstance(fault, RblError) else f"{type(fault).__name__}: {fault}"
+                )
+                _log.error(
+                    "snapshot_unusable",
+                    zone=zone.name,
+                    fault=description,
+                    exc_info=not isinstance(fault, RblError),
+                )
                 continue
-            zone.written_serial = index.serial
-            # It was in service before, forced or not.
-            self._offer(zone, index, 0, started, forced=True)
+            zone.written = index.mark
 
     def follow(self) -> bool:
         """Bring every zone to the head of its journal; False where that failed for one of them."""
@@ -155,21 +141,28 @@ class Follower:
         """Write what is served to disk, for each zone where it is newer than what is there."""
         for zone in self._zones:
             index = self._catalogue.index(zone.file.apex)
-            if index is not None and index.serial != zone.written_serial:
+            if index is not None and index.mark != zone.written:
                 self._write(zone, index)
 
     def _run(self) -> None:
         pause = self._pace.first_pause
         written_at = time.monotonic()
         while not self._stopping.is_set():
-            if self.follow() and self._wait():
+            went_well = False
+            try:
+                went_well = self.follow() and self._wait()
+                if time.monotonic() - written_at >= self._pace.write_every.total_seconds():
+                    written_at = time.monotonic()
+                    self.write()
+            except Exception:  # noqa: BLE001  # the rim: without the thread DNS would stand still, unseen
+                went_well = False
+                with suppress(Exception):  # the log's disk may be full
+                    _log.exception("follower_error")
+            if went_well:
                 pause = self._pace.first_pause
             else:
                 self._stopping.wait(pause.total_seconds())
                 pause = min(pause * 2, self._pace.longest_pause)
-            if time.monotonic() - written_at >= self._pace.write_every.total_seconds():
-                self.write()
-                written_at = time.monotonic()
 
     def _wait(self) -> bool:
         """Wait for a change; False where that cannot be waited for now."""
@@ -179,10 +172,12 @@ class Follower:
             return False  # the next round says which zones that concerns
         return True
 
-    def _follow_safely(self, zone: _Followed) -> bool:
+    def _follow_safely(self, zone: Followed) -> bool:
         """Bring *zone* to the head of its journal; a failure is logged once and leaves it as it is."""
         try:
             self._follow(zone)
+        except Stopped:
+            return False
         except Exception as fault:  # noqa: BLE001  # the rim: answering goes on, the next round tries again
             description = f"{type(fault).__name__}: {fault}"
             if zone.fault != description:
@@ -201,7 +196,7 @@ class Follower:
             _log.info("journal_found", zone=zone.name)
         return True
 
-    def _standing(self, zone: _Followed) -> Standing:
+    def _standing(self, zone: Followed) -> Standing:
         index, newest = self._catalogue.index(zone.file.apex), zone.newest
         return Standing(
             serial=None if index is None else index.serial,
@@ -210,33 +205,38 @@ class Follower:
             held=zone.held,
         )
 
-    def _follow(self, zone: _Followed) -> None:
+    def _follow(self, zone: Followed) -> None:
         if zone.newest is None:
             self._rebuild(zone)
         self._follow_entries(zone)
         if zone.held is not None:
             self._let_out(zone)
 
-    def _follow_entries(self, zone: _Followed) -> None:
+    def _follow_entries(self, zone: Followed) -> None:
         while zone.newest is not None and not self._stopping.is_set():
             started = time.monotonic()
-            newest = zone.newest
-            # One entry more than is needed: the index's own, as a proof of the same history.
-            entries = self._reader.entries_after(zone.name, newest.serial - 1, self._pace.batch + 1)
-            if entries and entries[0].serial == newest.serial:
-                entries = entries[1:]
-            elif newest.serial != zone.entryless:
-                head = self._reader.head(zone.name)
-                if entries or head != newest.serial:
-                    _log_diverged(zone, newest.serial, head)
-                    self._rebuild(zone)
-                    break
-                zone.entryless = head
-            if not entries:
+            entries = self._entries_after(zone, zone.newest.mark)
+            if entries is None:
+                self._rebuild(zone)
                 break
-            self._offer(zone, newest.apply(entries), len(entries), started)
+            first = next(entries, None)
+            if first is None:
+                break
+            counted = Counted(chain([first], entries))
+            self._offer(zone, zone.newest.apply(counted), counted.count, started)
 
-    def _let_out(self, zone: _Followed) -> None:
+    def _entries_after(self, zone: Followed, mark: Mark) -> Iterator[Entry] | None:
+        entries = self._reader.entries_after(zone.name, mark, self._pace.batch)
+        return None if entries is None else self._until_stopped(entries)
+
+    def _until_stopped(self, rows: Iterable[_Row]) -> Iterator[_Row]:
+        """Yield *rows*; a stop does not wait for millions of them."""
+        for row in rows:
+            if self._stopping.is_set():
+                raise Stopped
+            yield row
+
+    def _let_out(self, zone: Followed) -> None:
         """Serve what is held back as far as an operator forces it; what came later is guarded again.
 
         What the guards never let out, forced or not, stays held and is logged once more.
@@ -254,25 +254,27 @@ class Follower:
         elif zone.grown and served is not None and served.serial < forced:
             # Its entries are read anew: the generation at that serial is not kept.
             step, count = served, 0
-            while entries := self._entries_between(zone, step.serial, forced):
-                step, count = step.apply(entries), count + len(entries)
-            self._offer(zone, step, count, started, forced=True)
+            while (entries := self._entries_after(zone, step.mark)) is not None:
+                counted = Counted(takewhile(lambda entry: entry.serial <= forced, entries))
+                step, count = step.apply(counted), count + counted.count
+                if not counted.count:
+                    self._offer(zone, step, count, started, forced=True)
+                    break
             self._follow_entries(zone)
 
-    def _entries_between(self, zone: _Followed, after: int, last: int) -> Sequence[Entry]:
-        """Return a batch of the entries after serial *after*, up to and with *last*."""
-        entries = self._reader.entries_after(zone.name, after, self._pace.batch)
-        return [entry for entry in entries if entry.serial <= last]
-
-    def _rebuild(self, zone: _Followed) -> None:
+    def _rebuild(self, zone: Followed) -> None:
         """Make the index of *zone* from everything in it."""
         started = time.monotonic()
-        serial, listed = self._reader.snapshot(zone.name)
+        mark, listed = self._reader.snapshot(zone.name)
+        index = compile_index(zone.file, mark.serial, self._until_stopped(listed), mark.chain)
+        if zone.newest is not None:
+            self._tell_of_other_history(zone, zone.newest.mark, mark)
         zone.grown = False
-        self._offer(zone, compile_index(zone.file, serial, listed), 0, started)
+        zone.tried = (0, 0)
+        self._offer(zone, index, 0, started)
 
     def _offer(
-        self, zone: _Followed, candidate: Index, entries: int, started: float, *, forced: bool = False
+        self, zone: Followed, candidate: Index, entries: int, started: float, *, forced: bool = False
     ) -> None:
         """Serve *candidate*, or hold it back where the guards refuse it."""
         zone.newest = candidate
@@ -295,7 +297,7 @@ class Follower:
         else:
             self._swap(zone, candidate, entries, started)
 
-    def _swap(self, zone: _Followed, index: Index, entries: int, started: float) -> None:
+    def _swap(self, zone: Followed, index: Index, entries: int, started: float) -> None:
         self._catalogue.serve(index)
         zone.held = None
         zone.grown = True
@@ -312,20 +314,36 @@ class Follower:
             ms=round((time.monotonic() - started) * 1000),
         )
 
-    def _write(self, zone: _Followed, index: Index) -> None:
+    def _write(self, zone: Followed, index: Index) -> None:
         try:
             privatefiles.make_folder(zone.path.parent)
             snapshot.write(index, zone.path)
-        except OSError as fault:
+        except Exception as fault:  # noqa: BLE001  # the rim: the database has everything
             if not zone.unwritten:
                 zone.unwritten = True
-                _log.error("snapshot_unwritten", zone=zone.name, path=str(zone.path), fault=str(fault))
+                _log.error(
+                    "snapshot_unwritten",
+                    zone=zone.name,
+                    path=str(zone.path),
+                    fault=str(fault),
+                    exc_info=not isinstance(fault, OSError),
+                )
         else:
             zone.unwritten = False
-            zone.written_serial = index.serial
+            zone.written = index.mark
 
-
-def _log_diverged(zone: _Followed, serial: int, head: int) -> None:
-    """Say that the journal does not hold the index's last entry; below its head that is a restore."""
-    log = _log.error if head < serial else _log.warning
-    log("journal_diverged", zone=zone.name, serial=serial, head=head, doing="rebuilding the index whole")
+    def _tell_of_other_history(self, zone: Followed, left: Mark, found: Mark) -> None:
+        """Say that the list was made anew from the journal as it is now."""
+        if not left.chain:
+            _log.info("snapshot_unmarked", zone=zone.name, serial=left.serial, head=found.serial)
+            return
+        self._counters.diverged.labels(zone.name).inc()
+        log = _log.error if found.serial < left.serial else _log.warning
+        log(
+            "journal_diverged",
+            zone=zone.name,
+            serial=left.serial,
+            head=found.serial,
+            why="the journal tells another history than the list followed: the database was restored",
+            doing="rebuilt the index whole",
+        )

@@ -1,8 +1,8 @@
 """Many listings at once: taken in from files, each with its journal entry, in one transaction.
 
 Rows go into a temporary table the fastest way the database has (SQLite: one prepared statement,
-PostgreSQL: COPY), and from there into listings and journal by two statements. Their serials are one
-range, taken at once from the zone's head row.
+PostgreSQL: COPY), and from there into listings and journal by two statements. They have one serial,
+and the last of them the hash of all.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 from sqlalchemy import (
     Column,
-    Integer,
     MetaData,
     String,
     Table,
@@ -26,19 +25,18 @@ from sqlalchemy import (
     literal,
     null,
     select,
-    update,
 )
 from sqlalchemy.orm import Session
 
-from rbl.errors import NotFound
-from rbl.store import audit, journal, signal
+from rbl.store import audit, history, journal, signal
 from rbl.store.columns import BigKey
-from rbl.store.tables import JournalEntry, Listing, Zone
+from rbl.store.history import Place
+from rbl.store.tables import JournalEntry, Listing
 from rbl.terms import Act, Change, Origin
 
 Row = tuple[str, str, str | None]  # subject, reason, and the listing's own text
 
-_COLUMNS = ("subject", "reason", "text")
+_ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +70,8 @@ def add(session: Session, zone: str, rows: Iterable[Row], act: Act) -> Added:
         ):
             for row in rows:
                 copy.write_row(row)
+    # Not before: an import is read from its file for longer than other writers should wait.
+    journal.lock(session, zone)
     there = exists().where(
         Listing.zone == zone,
         Listing.subject == incoming.c.subject,
@@ -81,8 +81,7 @@ def add(session: Session, zone: str, rows: Iterable[Row], act: Act) -> Added:
     known = session.connection().execute(delete(incoming).where(there)).rowcount
     listed = session.execute(select(func.count()).select_from(incoming)).scalar_one()
     if listed:
-        last = _take_serials(session, zone, listed, act)
-        _write(session, zone, incoming, last - listed, act)
+        _write(session, zone, incoming, history.take(session, zone, act.at), act)
         audit.write(session, "import", zone, act, became=f"{listed} listed")
         signal.notify(session, journal.CHANNEL)
     session.flush()
@@ -103,24 +102,19 @@ def _incoming() -> Table:
     )
 
 
-def _take_serials(session: Session, zone: str, count: int, act: Act) -> int:
-    """Return the last of *count* serials that follow each other; the head row is held until the commit."""
-    seconds = int(act.at.timestamp())
-    first = case((Zone.serial >= seconds, Zone.serial + 1), else_=literal(seconds, Integer))
-    last = session.execute(
-        update(Zone).where(Zone.apex == zone).values(serial=first + (count - 1)).returning(Zone.serial)
-    ).scalar_one_or_none()
-    if last is None:
-        raise NotFound(f"there is no zone {zone}", code="no-such-zone")
-    return last
-
-
-def _write(session: Session, zone: str, incoming: Table, before: int, act: Act) -> None:
-    """Write the journal entries, whose serials follow *before*, and the listings."""
-    serial = literal(before, BigKey) + func.row_number().over(order_by=incoming.c.n)
+def _write(session: Session, zone: str, incoming: Table, place: Place, act: Act) -> None:
+    """Write the journal entries, all of one serial and from *place* on, and the listings."""
+    number = incoming.c.n
+    rows = session.execute(
+        select(incoming.c.subject, incoming.c.reason, incoming.c.text).order_by(number),
+        execution_options={"yield_per": _ROWS_AT_ONCE},
+    )
+    chain = history.chained_all(place, Change.LISTED, rows, act)
+    last = select(func.max(number)).scalar_subquery()
     entry: dict[str, Any] = {
         "zone": literal(zone, JournalEntry.zone.type),
-        "serial": serial,
+        "serial": literal(place.serial, BigKey),
+        "position": func.row_number().over(order_by=number) + (place.position - 1),
         "change": literal(Change.LISTED, JournalEntry.change.type),
         "subject": incoming.c.subject,
         "reason": incoming.c.reason,
@@ -128,6 +122,7 @@ def _write(session: Session, zone: str, incoming: Table, before: int, act: Act) 
         "actor": literal(act.actor, JournalEntry.actor.type),
         "why": literal(act.why, JournalEntry.why.type),
         "at": literal(act.at, JournalEntry.at.type),
+        "chain": case((number == last, literal(chain, JournalEntry.chain.type)), else_=null()),
     }
     listing: dict[str, Any] = {
         "zone": entry["zone"],
@@ -144,5 +139,5 @@ def _write(session: Session, zone: str, incoming: Table, before: int, act: Act) 
         "ended_why": null(),
     }
     for table, columns in ((JournalEntry, entry), (Listing, listing)):
-        query = select(*(value.label(name) for name, value in columns.items())).order_by(incoming.c.n)
+        query = select(*(value.label(name) for name, value in columns.items())).order_by(number)
         session.execute(insert(table).from_select(list(columns), query))

@@ -86,7 +86,12 @@ class PlainText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return *value* as a database can store it."""
         del dialect
-        return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        return None if value is None else storable(value)
+
+
+def storable(text: str) -> str:
+    """Return *text* as a database can store it."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

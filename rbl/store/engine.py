@@ -6,6 +6,8 @@ state of the database throughout, and may not write. A SQLite file is made for i
 that SQLite lays beside it get its mode.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -17,19 +19,22 @@ from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
     DBAPIError,
+    DisconnectionError,
     IntegrityError,
     InterfaceError,
     OperationalError,
     TimeoutError,  # noqa: A004 — no other is meant here: no connection of the pool was free in time
 )
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from rbl import privatefiles
 from rbl.errors import ConfigError, Conflict, Unavailable
 
 _BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
 _DIALECTS = ("sqlite", "postgresql")
+_LOCKED_PAUSE_SECONDS = 0.01
+_FILE = "rbl file"  # in the info of a connection: which file it has open
 
 
 class Store:
@@ -170,18 +175,57 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta, make: Path | N
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
         if make is not None:
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(cursor, busy_timeout)
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
         if make is None or begin == "BEGIN":
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
 
+    @event.listens_for(engine, "checkout")
+    def leave_a_replaced_file(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
+        """Open the file anew where another one has its name: a restored backup, say.
+
+        What is written to a file without a name is lost at the end of the process, and nobody is told.
+        """
+        del connection, proxy
+        now = file_identity(engine)
+        before = record.info.setdefault(_FILE, now)
+        if now is not None and now != before:
+            raise DisconnectionError
+
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _write_ahead(cursor: sqlite3.Cursor, patience: timedelta) -> None:
+    """Have a file written by way of its write-ahead log.
+
+    Where several connections change a new file to that at once, SQLite tells all but one that it is
+    locked, at once and whatever the busy timeout.
+    """
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCKED_PAUSE_SECONDS)
+        else:
+            return
+
+
+def file_identity(engine: Engine) -> tuple[int, int] | None:
+    """Return what tells SQLite's file from another one of its name; None: there is none."""
+    try:
+        state = Path(engine.url.database or "").stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def _without_password(url: str) -> str:

@@ -2,29 +2,46 @@
 
 The serial is taken from the zone's head row, locked until commit; so a later number is never
 visible before an earlier one, and a reader that asks for what came after the last it saw misses
-nothing. It is the SOA serial (RFC 1982): never less than the time in seconds, so that a database
-restored from a backup goes on above every serial it ever gave out.
+nothing. It is the SOA serial (RFC 1982), one for each commit and never less than the time in seconds.
+Which history it belongs to is told by ``history``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import CompoundSelect, String, Text, case, cast, literal, null, select, union_all, update
+from sqlalchemy import CompoundSelect, Select, String, Text, cast, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
-from rbl.errors import BadInput, NotFound
-from rbl.store import audit, signal
+from rbl.errors import BadInput
+from rbl.store import audit, history, signal
 from rbl.store.engine import Store, make_once
 from rbl.store.tables import CustomerKey, Exemption, JournalEntry, Listing, Zone
-from rbl.terms import Act, Change, Entry, Listed
+from rbl.terms import Act, Change, Entry, Listed, Mark
 
 CHANNEL = "rbl_journal"  # of PostgreSQL's LISTEN and NOTIFY
+_ROWS_AT_ONCE = 10_000
+_EntryColumns = tuple[int, Change, str, str, str | None, str, str, datetime, str]
+# In the order of Entry, but for the zone.
+_ENTRY = (
+    JournalEntry.serial,
+    JournalEntry.change,
+    JournalEntry.subject,
+    JournalEntry.reason,
+    JournalEntry.text,
+    JournalEntry.actor,
+    JournalEntry.why,
+    JournalEntry.at,
+    func.coalesce(JournalEntry.chain, ""),
+)
 
 
 def open_zone(session: Session, zone: str, now: datetime) -> None:
     """Make the head row of *zone* where there is none yet; it begins with the exemptions that hold."""
-    head_row = Zone(apex=zone, serial=int(now.timestamp()), created_at=now)
-    if session.get(Zone, zone) is not None or not make_once(session, head_row):
+    known = session.get(Zone, zone)
+    if known is not None and not known.epoch:  # an earlier version made it
+        known.epoch = history.draw_epoch()
+    head_row = Zone(apex=zone, serial=int(now.timestamp()), created_at=now, epoch=history.draw_epoch())
+    if known is not None or not make_once(session, head_row):
         return
     exempt = select(Exemption).where(Exemption.never_list, Exemption.ended_at.is_(None))
     for row in session.execute(exempt.order_by(Exemption.id)).scalars().all():
@@ -46,7 +63,7 @@ def lock(session: Session, zone: str) -> None:
     """
     query = select(Zone.apex).where(Zone.apex == zone).with_for_update(key_share=True)
     if session.execute(query).scalar_one_or_none() is None:
-        raise _no_such(zone)
+        raise history.no_such(zone)
 
 
 def append(
@@ -59,22 +76,19 @@ def append(
     reason: str = "",
     text: str | None = None,
 ) -> int:
-    """Write one entry and return its serial; holds the zone's head row until the commit.
+    """Write one entry and return its serial, which is that of all entries of this transaction.
+
+    The zone's head row is held until the commit.
 
     Raises:
         NotFound: there is no such zone.
     """
-    seconds = int(act.at.timestamp())
-    following = case((Zone.serial >= seconds, Zone.serial + 1), else_=literal(seconds))
-    serial = session.execute(
-        update(Zone).where(Zone.apex == zone).values(serial=following).returning(Zone.serial)
-    ).scalar_one_or_none()
-    if serial is None:
-        raise _no_such(zone)
+    place = history.take(session, zone, act.at)
     session.add(
         JournalEntry(
             zone=zone,
-            serial=serial,
+            serial=place.serial,
+            position=place.position,
             change=change,
             subject=subject,
             reason=reason,
@@ -82,10 +96,11 @@ def append(
             actor=act.actor,
             why=act.why,
             at=act.at,
+            chain=history.chained(place, change, subject, reason, text, act),
         )
     )
     signal.notify(session, CHANNEL)
-    return serial
+    return place.serial
 
 
 def head(session: Session, zone: str) -> int:
@@ -96,32 +111,32 @@ def head(session: Session, zone: str) -> int:
     """
     row = session.get(Zone, zone)
     if row is None:
-        raise _no_such(zone)
+        raise history.no_such(zone)
     return row.serial
 
 
-def entries_after(session: Session, zone: str, serial: int, limit: int) -> list[Entry]:
-    """Return at most *limit* entries of *zone* after *serial*, in order of serial."""
-    rows = session.execute(
-        select(JournalEntry)
-        .where(JournalEntry.zone == zone, JournalEntry.serial > serial)
-        .order_by(JournalEntry.serial)
-        .limit(limit)
-    ).scalars()
-    return [
-        Entry(
-            zone=row.zone,
-            serial=row.serial,
-            change=row.change,
-            subject=row.subject,
-            reason=row.reason,
-            text=row.text,
-            actor=row.actor,
-            why=row.why,
-            at=row.at,
-        )
-        for row in rows
-    ]
+def entries_after(session: Session, zone: str, serial: int, limit: int) -> Iterable[Entry]:
+    """Return the entries of *zone* after *serial*, in order: of whole commits, some *limit* of them.
+
+    The first commit is there whole however large it is; then it is read as the iterator goes on.
+    """
+    entries = select(*_ENTRY).where(JournalEntry.zone == zone)
+    in_order = (JournalEntry.serial, JournalEntry.position)
+    query = entries.where(JournalEntry.serial > serial).order_by(*in_order).limit(limit + 1)
+    found = [Entry(zone, *row) for row in session.execute(query)]
+    if len(found) <= limit:
+        return found
+    cut = found[-1].serial
+    if found[0].serial != cut:
+        return [entry for entry in found if entry.serial != cut]
+    whole = entries.where(JournalEntry.serial == cut).order_by(*in_order)
+    return _streamed(session, zone, whole)
+
+
+def _streamed(session: Session, zone: str, query: Select[*_EntryColumns]) -> Iterator[Entry]:
+    with session.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE}) as rows:
+        for row in rows:
+            yield Entry(zone, *row)
 
 
 def force(session: Session, zone: str, act: Act, serial: int | None = None) -> int:
@@ -158,7 +173,7 @@ def forced_serial(session: Session, zone: str) -> int:
     """
     row = session.get(Zone, zone)
     if row is None:
-        raise _no_such(zone)
+        raise history.no_such(zone)
     return row.forced_serial or 0
 
 
@@ -169,8 +184,8 @@ class JournalReader:
         self._store = store
         self._signal = signal.ChangeSignal(store, CHANNEL)
 
-    def snapshot(self, zone: str) -> tuple[int, Iterator[Listed]]:
-        """Return the head serial of *zone* and everything that was in it at that serial.
+    def snapshot(self, zone: str) -> tuple[Mark, Iterator[Listed]]:
+        """Return the end of the journal of *zone* and everything that was in the list there.
 
         The transaction stays open until the iterator is used up or closed.
 
@@ -179,25 +194,39 @@ class JournalReader:
             NotFound: there is no such zone.
         """
         rows = self._snapshot_rows(zone)
-        serial = next(rows)
-        assert isinstance(serial, int)
-        return serial, rows  # type: ignore[return-value]  # all that follows the serial is Listed
+        mark = next(rows)
+        assert isinstance(mark, Mark)
+        return mark, rows  # type: ignore[return-value]  # all that follows the mark is Listed
 
-    def _snapshot_rows(self, zone: str) -> Iterator[int | Listed]:
+    def _snapshot_rows(self, zone: str) -> Iterator[Mark | Listed]:
         with self._store.reading() as session:
-            yield head(session, zone)
-            for rows in session.execute(_live(zone), execution_options={"yield_per": 10_000}).partitions():
+            yield history.mark(session, zone)
+            options = {"yield_per": _ROWS_AT_ONCE}
+            for rows in session.execute(_live(zone), execution_options=options).partitions():
                 for subject, reason, text, exempt, key in rows:
                     yield Listed(subject, reason, text, bool(exempt), bool(key))
 
-    def entries_after(self, zone: str, serial: int, limit: int) -> Sequence[Entry]:
-        """Return at most *limit* entries after *serial*, in order.
+    def entries_after(self, zone: str, mark: Mark, limit: int) -> Iterator[Entry] | None:
+        """Return the entries after *mark*, in order; None: the journal tells another history.
+
+        They are of whole commits, some *limit* of them, or one commit that is larger. The transaction
+        stays open until the iterator is used up or closed.
 
         Raises:
             Unavailable: the database does not answer.
+            NotFound: there is no such zone.
         """
+        rows = self._entries_after(zone, mark, limit)
+        is_of_this_history = next(rows)
+        if is_of_this_history:
+            return rows  # type: ignore[return-value]  # all that follows the first is Entry
+        rows.close()
+        return None
+
+    def _entries_after(self, zone: str, mark: Mark, limit: int) -> Generator[bool | Entry]:
         with self._store.reading() as session:
-            return entries_after(session, zone, serial, limit)
+            yield history.holds(session, zone, mark)
+            yield from entries_after(session, zone, mark.serial, limit)
 
     def head(self, zone: str) -> int:
         """Return the last serial of *zone*.
@@ -226,10 +255,6 @@ class JournalReader:
     def close(self) -> None:
         """Let the change signal's connection go."""
         self._signal.close()
-
-
-def _no_such(zone: str) -> NotFound:
-    return NotFound(f"there is no zone {zone}", code="no-such-zone")
 
 
 def _live(zone: str) -> CompoundSelect[*tuple[str, str, str | None, bool, bool]]:

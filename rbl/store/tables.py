@@ -36,7 +36,10 @@ from rbl.terms import (
 
 
 class Zone(Base):
-    """The head of a list: its last serial. Locked by whoever appends to the journal."""
+    """The head of a list: its last serial. Locked by whoever appends to the journal.
+
+    *epoch*, drawn when the list is made, is where the chain of its journal begins (``history``).
+    """
 
     __tablename__ = "zones"
 
@@ -45,15 +48,21 @@ class Zone(Base):
     created_at: Mapped[datetime]
     # Up to it an operator lets out what the guards hold back.
     forced_serial: Mapped[int | None] = mapped_column(BigInteger)
+    epoch: Mapped[str] = mapped_column(String(32), server_default="")
 
 
 class JournalEntry(Base):
-    """One change of what DNS shows; see ``terms.Entry``. Append-only."""
+    """One change of what DNS shows; see ``terms.Entry``. Append-only.
+
+    The entries of one commit have one serial and count their positions from 0. *chain* is the hash up
+    to here; entries inside an import, and those of an earlier version, have none (``history``).
+    """
 
     __tablename__ = "journal"
 
     zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"), primary_key=True)
     serial: Mapped[int] = mapped_column(BigKey, primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, server_default="0")
     change: Mapped[Change] = mapped_column(word(Change))
     subject: Mapped[str]
     reason: Mapped[str]
@@ -61,6 +70,7 @@ class JournalEntry(Base):
     actor: Mapped[str]
     why: Mapped[str]
     at: Mapped[datetime]
+    chain: Mapped[str | None] = mapped_column(String(32))
 
 
 class Listing(Base):

@@ -1,6 +1,6 @@
 """``/healthz``, ``/readyz``, ``/metrics``: for whatever watches the program.
 
-Alive: this process answers. Ready: the database answers, and every part says that it is.
+Alive: this process answers. Ready: the database answers and has room, and every part says that it is.
 DNS answers on when the database does not: how far each list is behind is told beside it.
 """
 
@@ -77,11 +77,13 @@ def readyz(parts: UsedParts) -> Ready | Response:
 
     A list that is held back, or lags behind the journal, is answered all the same: look at ``lists``.
     """
-    ready = {"database": _database_answers(parts), **parts.ready()}
+    told = dict(parts.ready())
+    ready = {"database": told.pop("database", True) and _database_answers(parts), **told}
     lists = {apex: Standing.model_validate(standing) for apex, standing in parts.lists().items()}
     if all(ready.values()):
         return Ready(parts=ready, lists=lists)
-    missing = ", ".join(name for name, is_ready in ready.items() if not is_ready)
+    why = {name: f" ({fault})" for name, fault in parts.faults().items()}
+    missing = ", ".join(name + why.get(name, "") for name, is_ready in ready.items() if not is_ready)
     problem = problems.document(
         parts.settings.web.public_url, "not-ready", 503, f"not ready: {missing}", parts=ready, lists=lists
     )

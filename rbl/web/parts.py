@@ -55,7 +55,8 @@ class Parts:
     *read_evidence* says what a message proves to its nominator and raises BadInput; *published* is a
     spam as everybody may see it; *advice* is for a platform's id, or None for an unknown one;
     *form_title* says in words what is special about a test's envelope; *ready* names the parts of
-    this process and whether each is ready; *lists* what its DNS answers from, by apex.
+    this process and whether each is ready, *faults* why those that are not; *lists* what its DNS answers
+    from, by apex.
     """
 
     store: Store
@@ -70,6 +71,7 @@ class Parts:
     lists: Callable[[], Mapping[str, Standing]]
     now: Callable[[], datetime]
     registry: CollectorRegistry
+    faults: Callable[[], Mapping[str, str]] = dict
 
     @property
     def address_lists(self) -> Sequence[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from rbl.errors import Conflict
 from rbl.names import Name
-from rbl.terms import Address, Change, Entry, Listed, Network
+from rbl.terms import Address, Change, Entry, Listed, Mark, Network
 from rbl.zone import listednames
 from rbl.zone.answers import AnswerSet, Vocabulary
 from rbl.zone.batch import Batch
@@ -41,7 +41,8 @@ class Index:
     """One generation of a list. Never changes; ``apply`` makes the next one.
 
     *unusable* are the subjects that are no network (or name, in a list of names), with their reason;
-    *keys* the digests of the customers' keys that are valid (``customerkey``).
+    *keys* the digests of the customers' keys that are valid (``customerkey``); *serial* and *chain* say
+    how far it follows its journal, and which one (``Mark``).
     """
 
     zone: ZoneFile
@@ -52,6 +53,12 @@ class Index:
     names: NameTable
     unusable: frozenset[tuple[str, str | None]]
     keys: frozenset[str] = frozenset()
+    chain: str = ""
+
+    @property
+    def mark(self) -> Mark:
+        """How far this generation follows its journal, and which one."""
+        return Mark(self.serial, self.chain)
 
     def find_address(self, address: Address) -> AnswerSet | None:
         """Return what *address* answers, or None where it is not listed."""
@@ -105,7 +112,7 @@ class Index:
         return unknown + len(self.unusable)
 
     def apply(self, entries: Iterable[Entry]) -> "Index":
-        """Return the next generation: this one changed by journal *entries* in order of serial.
+        """Return the next generation: this one changed by journal *entries* of whole commits, in order.
 
         Raises:
             Conflict: an entry's serial is before the one it follows (RFC 1982): entries were lost,
@@ -113,7 +120,7 @@ class Index:
         """
         batch = Batch(self.zone.kind, self.vocabulary)
         keys: dict[str, bool] = {}
-        serial = self.serial
+        serial, chain = self.serial, self.chain
         for entry in entries:
             if (entry.serial - serial) % _SERIALS >= _SERIALS // 2:
                 raise Conflict(
@@ -121,7 +128,7 @@ class Index:
                     " entries must be applied in order",
                     code="serial-order",
                 )
-            serial = entry.serial
+            serial, chain = entry.serial, entry.chain
             if entry.change in {Change.KEYED, Change.UNKEYED}:
                 keys[entry.subject] = entry.change is Change.KEYED
                 continue
@@ -132,7 +139,7 @@ class Index:
                 entry.text,
                 stays=entry.change in {Change.LISTED, Change.EXEMPTED},
             )
-        changed = self._with(batch, serial, keys)
+        changed = self._with(batch, Mark(serial, chain), keys)
         if len(self.vocabulary.causes) > 2 * (changed.live() + changed.ignored()) + _SPARE_CAUSES:
             return changed.recompiled(self.zone)
         return changed
@@ -157,6 +164,7 @@ class Index:
             ),
             self.unusable,
             self.keys,
+            self.chain,
         )
 
     def _place_of(self, address: Address) -> tuple[Table, int]:
@@ -170,23 +178,24 @@ class Index:
             return self.ipv4, value >> 80 & 0xFFFFFFFF
         return self.ipv6, value
 
-    def _with(self, batch: Batch, serial: int, keys: dict[str, bool]) -> "Index":
+    def _with(self, batch: Batch, mark: Mark, keys: dict[str, bool]) -> "Index":
         ipv4, keep4 = batch.ipv4.rows()
         ipv6, keep6 = batch.ipv6.rows()
         return Index(
             self.zone,
-            serial,
+            mark.serial,
             self.vocabulary,
             self.ipv4.changed(ipv4, keep4, self.vocabulary) if len(ipv4) else self.ipv4,
             self.ipv6.changed(ipv6, keep6, self.vocabulary) if len(ipv6) else self.ipv6,
             self.names.changed(batch.names, self.vocabulary) if batch.names else self.names,
             batch.unusable(self.unusable),
             (self.keys | keys.keys()) - {key for key, valid in keys.items() if not valid},
+            mark.chain,
         )
 
 
-def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed]) -> Index:
-    """Return the index of *zone* at *serial* with everything in *listed*."""
+def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed], chain: str = "") -> Index:
+    """Return the index of *zone* at *serial*, and *chain* of the journal, with everything in *listed*."""
     vocabulary = Vocabulary(zone)
     batch = Batch(zone.kind, vocabulary)
     keys = set()
@@ -204,6 +213,7 @@ def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed]) -> Inde
         listednames.NO_NAMES.changed(batch.names, vocabulary),
         batch.unusable(frozenset()),
         frozenset(keys),
+        chain,
     )
 
 

@@ -1,13 +1,17 @@
-"""The index on disk: written whole and atomically, mapped into memory at start.
+"""The index on disk: written whole and atomically, read into memory at start.
 
 The arrays of the index lie in the file as they lie in memory, so that ten million listings answer in
-a fraction of a second after a start. A file is of one byte order and one format version, belongs to
-one apex, and has a checksum for each part. Answers are made from the zone file: where that has
-changed since, the listings are taken from the file and flattened anew.
+a fraction of a second after a start. They are read into memory of the process's own and looked at
+there: whatever becomes of the file then, nobody is answered from it. A file is of one byte order and
+one format version, belongs to one apex, and has a checksum for each part. Answers are made from the
+zone file: where that has changed since, the listings are taken from the file and flattened anew.
 
     magic, format version, length and checksum of the header  (24 octets)
-    header    JSON: apex, serial, fingerprint, byte order; place, size and checksum of each section
+    header    JSON: apex, serial, chain of the journal, fingerprint, byte order; place, size and
+              checksum of each section
     sections  each at a multiple of 64 octets
+
+Version 2 has no chain: the list is answered until the journal is read, and then made anew.
 
 Nothing here is an object that is loaded by executing it: arrays, numbers and text alone.
 """
@@ -16,6 +20,7 @@ import contextlib
 import json
 import mmap
 import os
+import stat
 import struct
 import sys
 import tempfile
@@ -39,7 +44,8 @@ from rbl.zone.ranges import Table, make_base, table_of
 from rbl.zone.zonefile import ZoneFile
 
 _MAGIC = b"rblindex"
-_VERSION = 2
+_VERSION = 3
+_READABLE = frozenset({2, _VERSION})
 _PREAMBLE = struct.Struct("<8sIQI")
 _ALIGNMENT = 64  # a cache line; and no element of an array is split
 _WORDS = "words"  # the section with what is text: causes, combinations, names, unusable subjects, keys
@@ -69,13 +75,7 @@ def read(path: Path, zone: ZoneFile) -> Index:
         BadInput: it is not whole, not in this format, or of another list; the message says which.
     """
     try:
-        with path.open("rb") as file:
-            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except FileNotFoundError:
-        raise NotFound(f"{path}: there is no index on disk", code="no-snapshot") from None
-    except (OSError, ValueError) as fault:  # ValueError: an empty file cannot be mapped
-        raise _unusable(path, str(fault)) from None
-    try:
+        content = _private(path)
         header = _read_header(content, path)
         if (header.apex, header.kind) != (zone.apex_text, zone.kind.value):
             raise _unusable(
@@ -84,6 +84,10 @@ def read(path: Path, zone: ZoneFile) -> Index:
             )
         sections = {name: _section(content, name, header, path) for name in header.sections}
         index = _restore(sections, header, zone)
+    except FileNotFoundError:
+        raise NotFound(f"{path}: there is no index on disk", code="no-snapshot") from None
+    except OSError as fault:
+        raise _unusable(path, str(fault)) from None
     except (KeyError, IndexError, TypeError, ValueError) as fault:
         raise _unusable(path, f"its parts do not fit together ({fault!r})") from None
     return index if header.fingerprint == zone.fingerprint else index.recompiled(zone)
@@ -105,6 +109,7 @@ class _Header:
     byte_order: str
     counts: dict[str, list[int]]
     sections: dict[str, _Section]
+    chain: str = ""
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -149,6 +154,7 @@ def _write_sections(file: BinaryIO, index: Index, sections: dict[str, memoryview
             "apex": index.zone.apex_text,
             "kind": index.zone.kind.value,
             "serial": index.serial,
+            "chain": index.chain,
             "fingerprint": index.zone.fingerprint,
             "byte_order": sys.byteorder,
             "counts": {
@@ -193,13 +199,44 @@ def _padding(octets: int) -> int:
 # --- reading -------------------------------------------------------------------------------------
 
 
+def _private(path: Path) -> memoryview:
+    """Return what is in the file, in memory that nobody else can write to.
+
+    Raises:
+        OSError: it cannot be opened or read, or there is not so much memory.
+    """
+    # A pipe under that name must not hold the start up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 — pathlib opens no descriptor
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise _unusable(path, "it is no file")
+        start = file.read(_PREAMBLE.size)
+        header_octets = _PREAMBLE.unpack(start)[2] if len(start) == _PREAMBLE.size else 0
+        if header_octets > state.st_size:
+            raise _unusable(path, "it is cut off")
+        # Memory is taken for no more than the header says, whatever else may be in the file.
+        header = _read_header(memoryview(start + file.read(header_octets)), path)
+        octets = max(place.offset + place.octets for place in header.sections.values())
+        if octets > state.st_size:
+            raise _unusable(path, "it is cut off")
+        memory = mmap.mmap(-1, octets, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        content, filled = memoryview(memory), 0
+        file.seek(0)
+        while filled < octets and (got := file.readinto(content[filled:])):
+            filled += got
+    return content.toreadonly()[:filled]
+
+
 def _read_header(content: memoryview, path: Path) -> _Header:
     if len(content) < _PREAMBLE.size:
         raise _unusable(path, "it is cut off")
     magic, version, octets, checksum = _PREAMBLE.unpack_from(content)
     if magic != _MAGIC:
         raise _unusable(path, "it is no index")
-    if version != _VERSION:
+    if version not in _READABLE:
         raise _unusable(path, f"its format is {version}, and this program reads {_VERSION}")
     text = content[_PREAMBLE.size : _PREAMBLE.size + octets]
     if len(text) != octets:
@@ -246,6 +283,7 @@ def _restore(sections: dict[str, memoryview], header: _Header, zone: ZoneFile) -
         listednames.NO_NAMES.changed(names, vocabulary),
         frozenset((subject, reason) for subject, reason in words["unusable"]),
         frozenset(words["keys"]),
+        header.chain,
     )
     for table in (index.ipv4, index.ipv6):
         _check_numbers(table.base.rows.cause, len(vocabulary.causes))

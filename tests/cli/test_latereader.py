@@ -36,11 +36,15 @@ def test_reads_what_the_journal_has(store: Store) -> None:
         return store
 
     reader = LateReader(open_store)
-    head, listed = reader.snapshot(ZONE)
-    found = (head, list(listed), reader.head(ZONE), reader.forced_serial(ZONE))
-    (entry,) = reader.entries_after(ZONE, 0, 10)
+    mark, listed = reader.snapshot(ZONE)
+    found = (mark.serial, list(listed), reader.forced_serial(ZONE))
+    with store.writing() as session:
+        journal.append(session, ZONE, Change.DELISTED, "20.0.0.1/32", act, reason="open-relay")
+    entries = reader.entries_after(ZONE, mark, 10)
+    assert entries is not None
+    changes = [entry.change for entry in entries]
     reader.wait_for_change(timedelta(0))
     reader.close()
 
-    assert (serial, [], serial, serial) == found
-    assert (serial, [store]) == (entry.serial, opened)
+    assert (serial, [], serial) == found
+    assert ([Change.DELISTED], [store]) == (changes, opened)

@@ -1,15 +1,20 @@
 """The follower: from the journal to what DNS answers, with the database up, down and restored."""
 
+import errno
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from rbl.config import Dns
@@ -18,13 +23,15 @@ from rbl.responder.answer import answer
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
-from rbl.responder.follower import Follower, Pace
-from rbl.responder.following import Reader
+from rbl.responder.follower import Follower, index_path
+from rbl.responder.following import Pace, Reader
 from rbl.responder.rules import rules_of
 from rbl.store import journal, listings
 from rbl.store.engine import Store
 from rbl.store.listings import NewListing
-from rbl.terms import Act, Change, Entry, Listed
+from rbl.terms import Act, Change, Entry, Listed, Mark
+from rbl.zone import snapshot
+from rbl.zone.index import compile_index
 from rbl.zone.zonefile import ZoneFile
 from tests.responder.lists import ANYBODY, NOW, make_zone
 from tests.responder.presentation import make_query
@@ -47,6 +54,7 @@ class Journal:
         self.signal_fault: Exception | None = None
         self.snapshots_made = 0
         self.forced = 0
+        self.version = 0  # of the history, which a restore changes
         self._head = first_serial
         self._entries: list[Entry] = []
         self._changed = threading.Condition()
@@ -67,6 +75,7 @@ class Journal:
                         actor="test",
                         why="test",
                         at=datetime(2026, 1, 1, tzinfo=UTC),
+                        chain=f"{self._head} of history {self.version}",
                     )
                 )
             self._changed.notify_all()
@@ -84,8 +93,9 @@ class Journal:
         with self._changed:
             del self._entries[len(self._entries) - count :]
             self._head = head or (self._entries[-1].serial if self._entries else 100)
+            self.version += 1
 
-    def snapshot(self, zone: str, /) -> tuple[int, Iterator[Listed]]:
+    def snapshot(self, zone: str, /) -> tuple[Mark, Iterator[Listed]]:
         """Return everything in the zone."""
         self._answer(zone)
         self.snapshots_made += 1
@@ -95,17 +105,22 @@ class Journal:
                 live[entry.subject] = Listed(entry.subject, entry.reason, entry.text, exempt=False)
             else:
                 live.pop(entry.subject, None)
-        return self._head, iter(live.values())
+        return Mark(self._head, self._chain(self._head)), iter(live.values())
 
-    def entries_after(self, zone: str, serial: int, limit: int, /) -> Sequence[Entry]:
-        """Return the entries after *serial*."""
+    def entries_after(self, zone: str, mark: Mark, limit: int, /) -> Iterator[Entry] | None:
+        """Return the entries after *mark*, each of which is a commit, or None for another history."""
         self._answer(zone)
-        return [entry for entry in self._entries if entry.serial > serial][:limit]
+        if mark.chain != self._chain(mark.serial):
+            return None
+        return iter([entry for entry in self._entries if entry.serial > mark.serial][:limit])
 
-    def head(self, zone: str, /) -> int:
+    def head(self) -> int:
         """Return the last serial."""
-        self._answer(zone)
         return self._head
+
+    def _chain(self, serial: int) -> str:
+        before = [entry.chain for entry in self._entries if entry.serial <= serial]
+        return before[-1] if before else "the beginning"
 
     def force(self, serial: int | None = None) -> None:
         """Let out what is held back up to *serial*, by default the last."""
@@ -433,7 +448,7 @@ def test_force_lets_out_no_more_than_was_looked_at(tmp_path: Path) -> None:
     following = Following(journal, tmp_path, max_change_share=0.3)
     following.follower.follow()
     journal.delist(*addresses(1000))
-    looked_at = journal.head(APEX)
+    looked_at = journal.head()
     journal.list_("20.1.0.1/32")
     following.follower.follow()
     journal.delist(*addresses(1999)[1000:])
@@ -445,7 +460,7 @@ def test_force_lets_out_no_more_than_was_looked_at(tmp_path: Path) -> None:
     following.follower.follow()
 
     assert (looked_at, 1.0, Outcome.NXDOMAIN) == half_way
-    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 def test_what_came_after_a_forced_change_is_served_with_it(tmp_path: Path) -> None:
@@ -459,7 +474,7 @@ def test_what_came_after_a_forced_change_is_served_with_it(tmp_path: Path) -> No
     journal.list_("20.1.0.1/32")
     following.follower.follow()
 
-    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
     assert Outcome.LISTED == following.ask("20.1.0.1")
 
 
@@ -493,7 +508,7 @@ def test_a_list_made_anew_is_let_out_only_as_a_whole(tmp_path: Path) -> None:
     following.follower.follow()
 
     assert (2100, 1.0) == before
-    assert (journal.head(APEX), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 def test_forcing_what_is_not_held_changes_nothing(tmp_path: Path) -> None:
@@ -529,20 +544,23 @@ def test_a_wide_network_that_was_forced_holds_nothing_back(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("head", "level", "why"),
+    ("head", "goes_on", "level", "why"),
     [
-        (None, "error", "the journal ends before the index: restored from a backup"),
-        (5000, "warning", "it went on above every serial it gave out, after a restore"),
+        (None, False, "error", "the journal ends before the index: restored from a backup"),
+        (5000, True, "warning", "it went on above every serial it gave out, after a restore"),
+        (101, True, "warning", "it gave the same serial out again, for another entry"),
     ],
 )
-def test_a_restored_database_is_read_whole(tmp_path: Path, head: int | None, level: str, why: str) -> None:
-    """Where the journal does not have the index's last entry, the list is built anew from it."""
+def test_a_restored_database_is_read_whole(
+    tmp_path: Path, head: int | None, level: str, why: str, *, goes_on: bool
+) -> None:
+    """Where the journal tells another history than the index was made from, it is built anew from it."""
     journal = Journal()
     journal.list_("20.0.0.1/32", "20.0.0.2/32")
     following = Following(journal, tmp_path)
     following.follower.follow()
     journal.lose(1, head=head)
-    if head is not None:
+    if goes_on:
         journal.list_("20.0.0.3/32")
     with capture_logs() as logs:
         following.follower.follow()
@@ -552,7 +570,9 @@ def test_a_restored_database_is_read_whole(tmp_path: Path, head: int | None, lev
         (line["event"], line["log_level"]) for line in logs
     ], why
     assert [Outcome.LISTED, Outcome.NXDOMAIN] == [following.ask("20.0.0.1"), following.ask("20.0.0.2")]
-    assert journal.head(APEX) == following.serial
+    assert (Outcome.LISTED if goes_on else Outcome.NXDOMAIN) == following.ask("20.0.0.3")
+    assert journal.head() == following.serial
+    assert 1.0 == following.gauge("rbl_journal_diverged_total")
 
 
 def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
@@ -631,6 +651,207 @@ def test_a_lost_signal_does_not_stop_the_thread(tmp_path: Path) -> None:
     following.follower.stop()
 
     assert 101 == following.serial
+
+
+class Clumsy(Journal):
+    """A journal whose ways to fail nobody has foreseen; each is met once, from the first wait on."""
+
+    def __init__(self, *faults: BaseException) -> None:
+        super().__init__()
+        self.faults = list(faults)
+
+    def wait_for_change(self, timeout: timedelta, /) -> bool:
+        """Fail, as long as there is something left to fail with."""
+        if self.faults:
+            raise self.faults.pop()
+        return super().wait_for_change(timeout)
+
+
+def test_no_exception_ends_the_thread(tmp_path: Path) -> None:
+    """Whatever comes out of the wait for a change, the next one is followed, and each is in the log."""
+    journal = Clumsy(
+        OSError("its sleep"), MemoryError(), RecursionError(), DBAPIError("", None, ValueError())
+    )
+    following = Following(journal, tmp_path)
+    with capture_logs() as logs:
+        following.follower.start()
+        eventually(lambda: not journal.faults)
+        journal.list_("20.0.0.2/32")
+        eventually(lambda: following.ask("20.0.0.2") is Outcome.LISTED)
+        following.follower.stop()
+
+    assert 4 == [line["event"] for line in logs].count("follower_error")
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_thread(tmp_path: Path) -> None:
+    """Its disk may be full just when there is something to tell."""
+    journal = Clumsy(OSError("its sleep"))
+    journal.fault = Unavailable("the database does not answer")
+    following = Following(journal, tmp_path)
+    tried = threading.Event()
+
+    def full(*_: object) -> NoReturn:
+        tried.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = structlog.get_config()
+    structlog.configure(processors=[full])
+    try:
+        following.follower.start()
+        eventually(tried.is_set)
+        journal.fault = None
+        eventually(lambda: not journal.faults)
+        journal.list_("20.0.0.2/32")
+        eventually(lambda: following.ask("20.0.0.2") is Outcome.LISTED)
+    finally:
+        structlog.configure(**before)
+    following.follower.stop()
+
+
+def test_an_index_that_cannot_be_written_for_another_reason(tmp_path: Path) -> None:
+    """What nobody has foreseen when the copy is written ends neither the thread nor the program."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    following = Following(journal, tmp_path / "x\0")
+    with capture_logs() as logs:
+        following.follower.start()
+        eventually(lambda: "snapshot_unwritten" in [line["event"] for line in logs])
+        journal.list_("20.0.0.2/32")
+        eventually(lambda: following.ask("20.0.0.2") is Outcome.LISTED)
+        following.follower.stop()
+
+    assert [True] == [line["exc_info"] for line in logs if line["event"] == "snapshot_unwritten"]
+
+
+def test_an_index_on_disk_that_cannot_be_served(tmp_path: Path) -> None:
+    """Whatever is wrong, the start goes on without it."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    before = Following(journal, tmp_path)
+    before.follower.follow()
+    before.follower.write()
+    following = Following(journal, tmp_path)
+    faults = [ValueError("a fault of ours")]
+
+    def changed() -> None:
+        if faults:
+            raise faults.pop()
+
+    following.catalogue.watch(changed)
+    with capture_logs() as logs:
+        following.follower.load()
+    following.follower.follow()
+
+    assert [("snapshot_unusable", "ValueError: a fault of ours", True)] == [
+        (line["event"], line["fault"], line["exc_info"]) for line in logs
+    ]
+    assert (Outcome.LISTED, 101) == (following.ask("20.0.0.1"), following.serial)
+
+
+def test_a_journal_that_was_not_read_for_long(tmp_path: Path) -> None:
+    """It is said of which list, and why."""
+    journal = Journal()
+    following = Following(journal, tmp_path)
+    following.follower.follow()
+    soon = following.follower.behind(timedelta(hours=1))
+    journal.fault = Unavailable("the database does not answer")
+    following.follower.follow()
+
+    assert soon is None
+    assert re.fullmatch(
+        r"the journal of bl\.test was last read \d+ s ago, longer than dns\.max_lag:"
+        r" Unavailable: the database does not answer",
+        following.follower.behind(timedelta(0)) or "",
+    )
+
+
+def test_a_stop_does_not_wait_for_a_million_entries(tmp_path: Path) -> None:
+    """While a large commit, or a whole list, is being read, the end comes all the same."""
+    reading = threading.Event()
+
+    class Endless(Journal):
+        def snapshot(self, zone: str, /) -> tuple[Mark, Iterator[Listed]]:
+            mark, _ = super().snapshot(zone)
+
+            def rows() -> Iterator[Listed]:
+                while True:
+                    reading.set()
+                    yield Listed("20.0.0.1/32", "relay", None, exempt=False)
+
+            return mark, rows()
+
+    following = Following(Endless(), tmp_path)
+    with capture_logs() as logs:
+        following.follower.start()
+        assert reading.wait(60)
+        following.follower.stop()
+
+    assert [] == logs
+    assert "dns-follower" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_an_index_of_an_earlier_version_is_answered_from_and_made_anew(tmp_path: Path) -> None:
+    """It does not say which history it follows: no restore is told of, and it costs one reading."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    path = index_path(tmp_path, APEX)
+    old = compile_index(make_zone(APEX), 101, [Listed("20.0.0.9/32", "relay", None, exempt=False)])
+    snapshot.write(old, path)
+    following = Following(journal, tmp_path)
+    with capture_logs() as logs:
+        following.follower.load()
+        before = following.ask("20.0.0.9")
+        following.follower.follow()
+        following.follower.follow()
+
+    assert (Outcome.LISTED, Outcome.NXDOMAIN) == (before, following.ask("20.0.0.9"))
+    assert ["snapshot_swapped", "snapshot_unmarked", "snapshot_swapped"] == [line["event"] for line in logs]
+    assert 0.0 == following.gauge("rbl_journal_diverged_total")
+
+
+def test_after_a_restore_the_copy_on_disk_is_replaced(tmp_path: Path) -> None:
+    """Though its serial is the same: else the next start would answer what was lost."""
+    journal = Journal()
+    journal.list_("20.0.0.1/32")
+    following = Following(journal, tmp_path)
+    following.follower.follow()
+    following.follower.write()
+    journal.lose(1, head=100)
+    journal.list_("20.0.0.2/32")
+    following.follower.follow()
+    following.follower.write()
+    again = Following(journal, tmp_path)
+    again.follower.load()
+
+    assert 101 == again.serial
+    assert [Outcome.NXDOMAIN, Outcome.LISTED] == [again.ask("20.0.0.1"), again.ask("20.0.0.2")]
+
+
+def test_a_restore_while_a_forced_change_is_let_out(tmp_path: Path) -> None:
+    """What is served is then of a history that is gone: the list is made anew, and held as a whole."""
+
+    class RestoredMeanwhile(Journal):
+        def forced_serial(self, zone: str, /) -> int:
+            forced = super().forced_serial(zone)
+            if self.version == 0 and forced:
+                self.lose(1600, head=2000)
+                self.list_(*addresses(1400, "20.2.0.0/16"))
+            return forced
+
+    journal = RestoredMeanwhile()
+    journal.list_(*addresses(2000))
+    following = Following(journal, tmp_path, max_change_share=0.3)
+    following.follower.follow()
+    journal.delist(*addresses(1500))
+    following.follower.follow()
+    journal.force(3000)
+    following.follower.follow()
+    held = (following.serial, following.gauge("rbl_zone_held"))
+    journal.force()
+    following.follower.follow()
+
+    assert (2100, 1.0) == held
+    assert (journal.head(), 0.0) == (following.serial, following.gauge("rbl_zone_held"))
 
 
 def test_a_listing_in_the_database_is_soon_in_dns(store: Store, tmp_path: Path) -> None:

@@ -30,24 +30,24 @@ def add(store: Store, rows: list[Row], zone: str = ZONE) -> Added:
         return bulk.add(session, zone, iter(rows), act("imported"))
 
 
-def test_rows_are_listed_in_order_with_consecutive_serials(opened: Store) -> None:
-    """Every row is a listing of origin import and a journal entry; the last serial is the head's."""
+def test_rows_are_listed_in_order_with_one_serial(opened: Store) -> None:
+    """Every row is a listing of origin import and a journal entry; their serial is the head's."""
     with opened.reading() as session:
         before = journal.head(session, ZONE)
     added = add(opened, ROWS)
     with opened.reading() as session:
-        entries = journal.entries_after(session, ZONE, before, 10)
+        entries = list(journal.entries_after(session, ZONE, before, 2))
         head = journal.head(session, ZONE)
         rows = session.execute(select(Listing).order_by(Listing.id)).scalars().all()
         stored = [(row.subject, row.reason, row.text, row.origin, row.actor, row.why) for row in rows]
         times = {(row.listed_at, row.expires_at, row.ended_at, row.host_id) for row in rows}
 
     assert Added(listed=4, known=0) == added
-    assert [(before + number, Change.LISTED, *row) for number, row in enumerate(ROWS, 1)] == [
+    assert [(before + 1, Change.LISTED, *row) for row in ROWS] == [
         (entry.serial, entry.change, entry.subject, entry.reason, entry.text) for entry in entries
     ]
     assert {("operator", "imported", NOW)} == {(entry.actor, entry.why, entry.at) for entry in entries}
-    assert before + 4 == head
+    assert before + 1 == head
     assert [(*row, Origin.IMPORT, "operator", "imported") for row in ROWS] == stored
     assert {(NOW, None, None, None)} == times
     assert [("import", None, "4 listed")] == steps.actions(opened, ZONE)
@@ -61,14 +61,14 @@ def test_the_list_is_what_the_journal_says(opened: Store) -> None:
     assert {Listed(*row, exempt=False) for row in ROWS} == steps.snapshot(opened)
 
 
-def test_serials_follow_the_clock(opened: Store) -> None:
-    """Serials begin at the time in seconds where that is ahead, as for every other entry."""
+def test_the_serial_follows_the_clock(opened: Store) -> None:
+    """However many rows there are, the serial is the time in seconds where that is ahead."""
     with opened.writing() as session:
         bulk.add(session, ZONE, ROWS, act("imported", NOW + DAY))
     with opened.reading() as session:
         head = journal.head(session, ZONE)
 
-    assert int((NOW + DAY).timestamp()) + 3 == head
+    assert int((NOW + DAY).timestamp()) == head
 
 
 def test_what_is_listed_already_stays_as_it_is(opened: Store) -> None:

@@ -1,6 +1,9 @@
 """The database: which URLs are taken, what a transaction promises, and what happens when it is down."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from rbl.errors import ConfigError, Conflict, RblError, Unavailable
-from rbl.store import engine, migrate, switches
+from rbl.store import engine, migrate, signal, switches
 from rbl.store.engine import Store
-from rbl.store.tables import Switch
+from rbl.store.tables import Secret, Switch
 from tests import postgresql
 from tests.store import steps
 from tests.store.steps import NOW
@@ -230,3 +233,66 @@ def _read_nested(store: Store, depth: int) -> None:
         session.connection()
         if depth:
             _read_nested(store, depth - 1)
+
+
+def test_a_file_put_in_the_place_of_the_database_is_used(tmp_path: Path, sqlite_url: str) -> None:
+    """Whoever puts a backup back under the running program: what is written next is in that file."""
+    store = Store(sqlite_url)
+    wake = signal.ChangeSignal(store, "any")
+    file, copy = tmp_path / "rbl.db", tmp_path / "copy.db"
+
+    def seen() -> list[str]:
+        with store.reading() as session:
+            return list(session.execute(select(Secret.name)).scalars())
+
+    def write(name: str) -> None:
+        with store.writing() as session:
+            session.add(Secret(name=name, value=b""))
+
+    write("before")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    write("lost")
+    wake.wait(timedelta(0))
+    at_rest = wake.wait(timedelta(0))
+    for left in ("rbl.db-wal", "rbl.db-shm"):
+        (tmp_path / left).unlink()
+    copy.replace(file)
+    restored, woken = seen(), wake.wait(timedelta(0))
+    write("after")
+    wake.close()
+    store.close()
+    with closing(sqlite3.connect(file)) as database:
+        in_file = database.execute("SELECT name FROM secrets ORDER BY name").fetchall()
+
+    assert (False, True) == (at_rest, woken)
+    assert ["before"] == restored
+    assert [("after",), ("before",)] == in_file
+
+
+def test_a_file_that_is_taken_away_is_not_made_anew(tmp_path: Path, sqlite_url: str) -> None:
+    """Until another is in its place the program goes on with the one that it has open."""
+    store = Store(sqlite_url)
+    with store.writing() as session:
+        session.add(a_switch())
+    before = count(store)
+    (tmp_path / "rbl.db").rename(tmp_path / "away.db")
+    after = count(store)
+    store.close()
+
+    assert (1, 1) == (before, after)
+    assert not (tmp_path / "rbl.db").exists()
+
+
+def test_connections_that_change_a_new_file_at_once(tmp_path: Path) -> None:
+    """SQLite refuses all but one of them whatever the busy timeout: they try again."""
+
+    def connect(file: Path, _: int) -> None:
+        store = Store(f"sqlite:///{file}")
+        with store.writing() as session:
+            session.execute(text("SELECT 1"))
+        store.close()
+
+    for number in range(100):
+        file = tmp_path / f"{number}.db"
+        assert [None] * 4 == steps.at_once(4, partial(connect, file))

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import update
 
 from rbl.errors import BadInput, NotFound
-from rbl.store import exemptions, journal, listings
+from rbl.store import exemptions, history, journal, listings
 from rbl.store.engine import Store
 from rbl.store.journal import JournalReader
 from rbl.store.listings import NewListing
 from rbl.store.tables import Zone
-from rbl.terms import Change, Entry, Listed
+from rbl.terms import Change, Entry, Listed, Mark
 from tests.store import steps
 from tests.store.steps import DAY, NOW, ZONE, act
 
@@ -34,6 +34,13 @@ def serials(store: Store, zone: str = ZONE) -> list[int]:
     """Return all serials of *zone*."""
     with store.reading() as session:
         return [entry.serial for entry in journal.entries_after(session, zone, 0, 10_000)]
+
+
+def entries(reader: JournalReader, mark: Mark, limit: int) -> list[Entry]:
+    """Return what a follower reads after *mark*, of the same history."""
+    found = reader.entries_after(ZONE, mark, limit)
+    assert found is not None, "another history"
+    return list(found)
 
 
 def hand_listing(network: str, *, text: str | None = None) -> NewListing:
@@ -97,12 +104,59 @@ def test_a_serial_is_the_time_or_one_more_than_the_last(
 
 
 def test_a_restored_database_goes_on_above_what_it_gave_out(opened: Store) -> None:
-    """After entries were lost with a restore, the next serial is above the lost ones: time has passed."""
+    """After a restore the next serial is above the lost ones, where enough time has passed."""
     lost = [append(opened, f"192.0.2.{number}/32") for number in range(10)]
     with opened.writing() as session:
         session.execute(update(Zone).values(serial=START))
 
     assert append(opened, "192.0.2.99/32", timedelta(minutes=1)) > max(lost)
+
+
+def test_entries_of_one_commit_have_one_serial(opened: Store) -> None:
+    """A list changes from one serial to the next; a position tells the entries of a commit apart."""
+    with opened.writing() as session:
+        journal.open_zone(session, OTHER, NOW)
+    with opened.writing() as session:
+        told = [
+            journal.append(session, zone, Change.LISTED, subject, act(), reason="relay")
+            for zone, subject in ((ZONE, "192.0.2.1/32"), (OTHER, "a.example"), (ZONE, "192.0.2.2/32"))
+        ]
+    again = append(opened, "192.0.2.3/32")
+
+    assert ([START + 1] * 3, START + 2) == (told, again)
+    assert ["192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32"] == [
+        subject for _, subject in steps.changes(opened)
+    ]
+
+
+def test_a_savepoint_that_was_taken_back_leaves_no_trace(opened: Store) -> None:
+    """The entries before and after it are of one commit, and their chain has no gap."""
+    with opened.writing() as session:
+        first = journal.append(session, ZONE, Change.LISTED, "192.0.2.1/32", act(), reason="relay")
+        with pytest.raises(RuntimeError), session.begin_nested():  # noqa: PT012
+            journal.append(session, ZONE, Change.LISTED, "192.0.2.2/32", act(), reason="relay")
+            raise RuntimeError
+        second = journal.append(session, ZONE, Change.LISTED, "192.0.2.3/32", act(), reason="relay")
+
+    assert first == second
+    assert ["192.0.2.1/32", "192.0.2.3/32"] == [subject for _, subject in steps.changes(opened)]
+
+
+def test_a_commit_is_never_cut(opened: Store) -> None:
+    """A portion ends with a commit, and one that is larger than the portion comes whole."""
+    reader = JournalReader(opened)
+    mark, _ = reader.snapshot(ZONE)
+    for count in (2, 2, 5, 1):
+        with opened.writing() as session:
+            for number in range(count):
+                journal.append(session, ZONE, Change.LISTED, f"{number}", act(), reason="relay")
+    portions = []
+    while found := entries(reader, mark, 3):
+        portions.append(len(found))
+        mark = Mark(found[-1].serial, found[-1].chain)
+    reader.close()
+
+    assert [2, 2, 5, 1] == portions
 
 
 def test_each_list_has_its_own_serials(opened: Store) -> None:
@@ -122,24 +176,35 @@ def test_an_entry_comes_back_as_it_was_written(opened: Store) -> None:
         serial = journal.append(
             session, ZONE, Change.LISTED, "192.0.2.1/32", act("spam"), reason="relay", text="see {url}"
         )
-    reader = JournalReader(opened)
-    found = reader.entries_after(ZONE, 0, 10)
-    reader.close()
+    with opened.reading() as session:
+        (found,) = journal.entries_after(session, ZONE, 0, 10)
+        end = history.mark(session, ZONE)
 
     expected = Entry(
-        ZONE, serial, Change.LISTED, "192.0.2.1/32", "relay", "see {url}", "operator", "spam", NOW
+        ZONE,
+        serial,
+        Change.LISTED,
+        "192.0.2.1/32",
+        "relay",
+        "see {url}",
+        "operator",
+        "spam",
+        NOW,
+        end.chain,
     )
-    assert [expected] == list(found)
+    assert expected == found
 
 
 def test_entries_come_in_order_and_in_portions(opened: Store) -> None:
     """A reader that asks for what came after the last it saw gets everything once, in order."""
-    written = [append(opened, f"192.0.2.{number}/32") for number in range(7)]
     reader = JournalReader(opened)
+    mark, _ = reader.snapshot(ZONE)
+    written = [append(opened, f"192.0.2.{number}/32") for number in range(7)]
     read: list[int] = []
-    while found := reader.entries_after(ZONE, read[-1] if read else 0, 3):
+    while found := entries(reader, mark, 3):
         assert len(found) <= 3
         read += [entry.serial for entry in found]
+        mark = Mark(found[-1].serial, found[-1].chain)
     head = reader.head(ZONE)
     reader.close()
 
@@ -157,10 +222,9 @@ def test_an_unknown_list_is_told(opened: Store) -> None:
         reader.snapshot("nowhere.example")
     with pytest.raises(NotFound), opened.writing() as session:
         listings.start(session, replace(hand_listing("192.0.2.1"), zone="nowhere.example"), act())
-    found = reader.entries_after("nowhere.example", 0, 10)
+    with pytest.raises(NotFound, match=r"there is no zone nowhere\.example"):
+        reader.entries_after("nowhere.example", Mark(0, ""), 10)
     reader.close()
-
-    assert [] == list(found)
 
 
 def test_a_rollback_leaves_no_entry_and_no_gap(opened: Store) -> None:
@@ -183,7 +247,7 @@ def test_a_snapshot_is_what_the_entries_give(opened: Store) -> None:
         exemptions.add(session, ip_network("192.0.2.5/32"), never_list=True, never_test=True, act=act())
         exemptions.add(session, ip_network("192.0.2.6/32"), never_list=False, never_test=True, act=act())
     reader = JournalReader(opened)
-    serial, rows = reader.snapshot(ZONE)
+    mark, rows = reader.snapshot(ZONE)
     found = set(rows)
     reader.close()
 
@@ -192,7 +256,7 @@ def test_a_snapshot_is_what_the_entries_give(opened: Store) -> None:
         Listed("2001:db8::/32", "spam", None, exempt=False),
         Listed("192.0.2.5/32", "", None, exempt=True),
     } == found
-    assert serials(opened)[-1] == serial
+    assert serials(opened)[-1] == mark.serial
     assert steps.replay(opened) == found
 
 
@@ -201,11 +265,11 @@ def test_a_snapshot_shows_one_moment(opened: Store) -> None:
     with opened.writing() as session:
         listings.start(session, hand_listing("192.0.2.1"), act())
     reader = JournalReader(opened)
-    serial, rows = reader.snapshot(ZONE)
+    mark, rows = reader.snapshot(ZONE)
     with opened.writing() as session:
         listings.start(session, hand_listing("192.0.2.2"), act())
     inside = [row.subject for row in rows]
-    after = [entry.subject for entry in reader.entries_after(ZONE, serial, 10)]
+    after = [entry.subject for entry in entries(reader, mark, 10)]
     reader.close()
 
     assert (["192.0.2.1/32"], ["192.0.2.2/32"]) == (inside, after)
@@ -223,6 +287,8 @@ def test_a_snapshot_may_be_left_unread(opened: Store) -> None:
 def test_serial_order_is_commit_order(opened: Store) -> None:
     """A follower that reads while many write misses no entry, and sees serials grow without exception."""
     writers, each = 6, 20
+    with opened.reading() as session:
+        beginning = history.mark(session, ZONE)
     seen: list[Entry] = []
     done = threading.Event()
 
@@ -230,7 +296,8 @@ def test_serial_order_is_commit_order(opened: Store) -> None:
         reader = JournalReader(opened)
         while True:
             last_round = done.is_set()
-            found = reader.entries_after(ZONE, seen[-1].serial if seen else 0, 1000)
+            mark = Mark(seen[-1].serial, seen[-1].chain) if seen else beginning
+            found = entries(reader, mark, 1000)
             seen.extend(found)
             if last_round and not found:
                 break

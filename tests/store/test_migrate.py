@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,17 @@ from alembic import command
 from sqlalchemy import inspect, text
 
 from rbl.errors import ConfigError
-from rbl.store import migrate
+from rbl.store import history, journal, migrate
 from rbl.store.engine import Store
 from rbl.store.tables import Zone
+from rbl.terms import Act, Change
 from tests.postgresql import Databases
 
+ZONES = ("a.example", "b.example")
 TABLES = set(Zone.metadata.tables) | {"alembic_version"}
 _MIGRATE = """
 import sys
-from rbl.store import migrate
+from rbl.store import history, journal, migrate
 from rbl.store.engine import Store
 print("ready", flush=True)
 sys.stdin.readline()
@@ -125,6 +128,39 @@ def test_processes_that_start_at_once_migrate_one_after_the_other(empty_url: str
     store.close()
 
     assert (["", "", ""], TABLES) == (errors, found)
+
+
+def test_a_journal_of_before_goes_on(empty: Store) -> None:
+    """What an earlier version wrote is part of the history that the next entry continues."""
+    with empty.writing() as session:
+        command.upgrade(migrate.configuration(session.connection()), "0004")
+        for zone in ZONES:
+            session.execute(
+                text("INSERT INTO zones (apex, serial, created_at) VALUES (:zone, 7, '2026-01-01')"),
+                {"zone": zone},
+            )
+        for serial in (5, 7):
+            session.execute(
+                text(
+                    "INSERT INTO journal (zone, serial, change, subject, reason, actor, why, at)"
+                    " VALUES ('a.example', :serial, 'listed', '192.0.2.1/32', 'relay', '', '', :at)"
+                ),
+                {"serial": serial, "at": "2026-01-01 00:00:00"},
+            )
+    migrate.upgrade(empty)
+    act = Act("operator", "by hand", datetime(2026, 1, 1, tzinfo=UTC))
+    with empty.writing() as session:
+        before = [history.mark(session, zone) for zone in ZONES]
+        for zone in ZONES:
+            journal.append(session, zone, Change.LISTED, "192.0.2.2/32", act, reason="relay")
+    with empty.reading() as session:
+        held = [history.holds(session, zone, mark) for zone, mark in zip(ZONES, before, strict=True)]
+        entries = [entry.subject for entry in journal.entries_after(session, "a.example", 0, 10)]
+
+    assert [7, 7] == [mark.serial for mark in before]
+    assert before[0].chain != before[1].chain
+    assert [True, True] == held
+    assert ["192.0.2.1/32", "192.0.2.1/32", "192.0.2.2/32"] == entries
 
 
 # What a list had before nominations were each nominator's own: a listed host, a test with an envelope.

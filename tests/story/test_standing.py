@@ -88,8 +88,8 @@ def test_answers_go_on_while_the_database_is_stopped(installation: Installation,
             after = ready(process)
             assert 0 == process.end()
 
-    assert (200, {"database": True, "dns": True}) == before[:2]
-    assert (503, {"database": False, "dns": True}) == during[:2]
+    assert (200, {"database": True, "dns": True, "web": True, "worker": True}) == before[:2]
+    assert (503, {"database": False, "dns": True, "web": True, "worker": True}) == during[:2]
     assert before[2]["serial"] == during[2]["serial"]
     assert ("127.0.0.2", "NXDOMAIN") == answered
     assert lag >= during[2]["lag_seconds"]

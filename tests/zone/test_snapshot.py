@@ -1,6 +1,7 @@
 """The index on disk: what is written is read again, and what is damaged is refused."""
 
 import dataclasses
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -14,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rbl.errors import BadInput, NotFound
-from rbl.terms import Change
+from rbl.terms import Change, Mark
 from rbl.zone import snapshot
 from rbl.zone.flatten import Counts
 from rbl.zone.index import AnswerSet, Index, compile_index
 from rbl.zone.listednames import NameTable
 from rbl.zone.ranges import Base
-from rbl.zone.zonefile import Reason, ZoneFile
+from rbl.zone.zonefile import Limits, Reason, ZoneFile
 from tests.zone.lists import entry, exemption, listing
 
 ZoneWith = Callable[..., ZoneFile]
@@ -132,6 +133,53 @@ def test_writing_replaces_the_old_file_at_once(tmp_path: Path, whole: Index, zon
     assert 99 == snapshot.read(path, zone).serial
 
 
+@pytest.mark.parametrize("spoilt", [b"", b"\xff" * 100_000])
+def test_what_is_read_is_the_readers_own(
+    tmp_path: Path, whole: Index, zone: ZoneFile, spoilt: bytes
+) -> None:
+    """Whoever writes into the file, or cuts it, changes nothing of an index that was read from it."""
+    path = tmp_path / "list.index"
+    snapshot.write(whole, path)
+    again = snapshot.read(path, zone)
+    with path.open("r+b") as file:  # not a new file, as a careful writer makes one
+        file.write(spoilt)
+        file.truncate(max(len(spoilt), 4096))
+
+    assert answers(whole) == answers(again)
+
+
+def test_memory_is_taken_for_no_more_than_the_index(tmp_path: Path, whole: Index, zone: ZoneFile) -> None:
+    """A file that something made a terabyte long is read as far as its header says."""
+    path = tmp_path / "list.index"
+    snapshot.write(whole, path)
+    os.truncate(path, 2**40)
+
+    assert answers(whole) == answers(snapshot.read(path, zone))
+
+
+def test_a_pipe_is_no_index(tmp_path: Path, zone: ZoneFile) -> None:
+    """What would hold up the start for ever is refused."""
+    os.mkfifo(tmp_path / "list.index")
+
+    with pytest.raises(BadInput, match="it is no file"):
+        snapshot.read(tmp_path / "list.index", zone)
+
+
+def test_the_history_is_written_and_read(tmp_path: Path, zone: ZoneFile, zone_with: ZoneWith) -> None:
+    """An index on disk says which journal it follows; one of the format before does not, and is read."""
+    path = tmp_path / "list.index"
+    snapshot.write(compile_index(zone, 7, [listing("9.9.9.9/32")], "its chain"), path)
+    marks = [
+        snapshot.read(path, file).mark for file in (zone, zone_with(limits=Limits(widest_ipv4_prefix=9)))
+    ]
+    content = _with_header(path.read_bytes(), b', "chain": "its chain"', b"")
+    path.write_bytes(content[:8] + struct.pack("<I", 2) + content[12:])
+    before = snapshot.read(path, zone)
+
+    assert [Mark(7, "its chain")] * 2 == marks
+    assert (Mark(7, ""), 1) == (before.mark, before.live())
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, whole: Index) -> None:
     """Where the file cannot be put in place, the fault is raised and the temporary file is gone."""
     path = tmp_path / "list.index"
@@ -162,7 +210,7 @@ def _with_header(content: bytes, old: bytes, new: bytes) -> bytes:
 
 
 DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
-    ("empty", lambda _: b"", "empty file"),
+    ("empty", lambda _: b"", "it is cut off"),
     ("a few octets", lambda content: content[:10], "it is cut off"),
     ("cut in the header", lambda content: content[:100], "it is cut off"),
     ("cut in a section", lambda content: content[:-100], "it is cut off"),
@@ -170,7 +218,7 @@ DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
     (
         "another version",
         lambda content: content[:8] + struct.pack("<I", 1) + content[12:],
-        "its format is 1, and this program reads 2",
+        "its format is 1, and this program reads 3",
     ),
     ("a bit in the header", lambda content: content[:30] + b"~" + content[31:], "its header is damaged"),
     (
