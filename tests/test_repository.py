@@ -45,6 +45,7 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/web/test_plans.py": "of every statement that the parts execute, seen in the web's world",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
 }
 FOLDERS_OF_THE_WHOLE = {

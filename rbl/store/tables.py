@@ -83,6 +83,14 @@ class Listing(Base):
             postgresql_where=text("ended_at IS NULL AND expires_at IS NOT NULL"),
         ),
         Index("ix_listings_host", "host_id"),
+        Index(
+            "ix_listings_past",
+            "zone",
+            "subject",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -104,6 +112,7 @@ class ListingHits(Base):
     """How often DNS answered for what is or was listed, whatever the reason."""
 
     __tablename__ = "listing_hits"
+    __table_args__ = (Index("ix_listing_hits_most", "zone", "hits", "subject"),)
 
     zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"), primary_key=True)
     subject: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -142,7 +151,15 @@ class Host(Base):
     __tablename__ = "hosts"
     __table_args__ = (
         UniqueConstraint("zone", "address"),
-        Index("ix_hosts_state", "state"),
+        Index("ix_hosts_standing", "zone", "state", "changed_at", "id"),
+        Index(
+            "ix_hosts_review",
+            "zone",
+            "changed_at",
+            "id",
+            sqlite_where=text("review IS NOT NULL"),
+            postgresql_where=text("review IS NOT NULL"),
+        ),
         Index(
             "ix_hosts_periodic",
             "periodic_due_at",
@@ -218,6 +235,8 @@ class Nomination(Base):
     __table_args__ = (
         UniqueConstraint("host_id", "fingerprint"),
         UniqueConstraint("key_id", "idempotency_key"),
+        Index("ix_nominations_host", "host_id", "id"),
+        Index("ix_nominations_evidence", "evidence_id"),
     )
 
     id: Mapped[Key]
@@ -241,7 +260,7 @@ class AuditRow(Base):
     """Who did what, when and why. Append-only."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_subject", "subject"),)
+    __table_args__ = (Index("ix_audit_story", "subject", "id"),)
 
     id: Mapped[Key]
     at: Mapped[datetime]
