@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
+from rbl.configdatabase import Database
 from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Several, quoted
+from rbl.configvalues import Section as _Section
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
@@ -62,19 +62,6 @@ def parse_listen(value: object) -> Listen:
 
 
 ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
-    )
-
-
-class Database(_Section):
-    """Where nominations, listings and the journal are kept."""
-
-    url: str = Field(default="sqlite:///var/rbl.db", repr=False)
-    """`sqlite:///path` for one machine, `postgresql://user@host/name` for one or many."""
 
 
 class Access(_Section):

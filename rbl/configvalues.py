@@ -7,7 +7,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _LONGEST = timedelta(days=3650)  # any date of ours plus this is a date Python can write
 
@@ -76,6 +76,14 @@ def _sensible(value: timedelta) -> timedelta:
         msg = f"must be between 0 and {_LONGEST.days} days"
         raise ValueError(msg)
     return value
+
+
+class Section(BaseModel):
+    """A section of the settings: fixed once it is read, and nothing in it that is not known."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
 
 
 Hostname = Annotated[str, AfterValidator(_hostname)]

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from rbl import config
-from rbl.config import Database, Listen, Probe, Settings
+from rbl.config import Listen, Probe, Settings
+from rbl.configdatabase import Database
 from rbl.errors import ConfigError
 
 # One field or more of every section, each with another value than its default.

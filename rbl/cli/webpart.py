@@ -16,8 +16,10 @@ from rbl.config import Listen
 from rbl.errors import ConfigError
 from rbl.mail import evidence, redact
 from rbl.probe import advice, plan
+from rbl.store.engine import CONNECTIONS
 from rbl.terms import Evidence, Nominator
 from rbl.web.app import create_app
+from rbl.web.gone import limit_threads
 from rbl.web.parts import Parts as WebParts
 
 # How long a page that is being sent, or an event stream, may hold up the end.
@@ -41,6 +43,7 @@ async def web(built: Built) -> AsyncIterator[str]:
             timeout_graceful_shutdown=_WEB_GRACE_SECONDS,
         )
     )
+    limit_threads(CONNECTIONS)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"http://{Listen(*listener.getsockname()[:2])} as {settings.web.public_url}"

@@ -3,15 +3,21 @@
 A writing transaction on SQLite takes the write lock at BEGIN: with the deferred default one that
 reads and then writes fails with "locked" whatever the busy timeout. A reading transaction sees one
 state of the database throughout, and may not write.
+
+How long a transaction waits for a database that does not answer is its store's patience: short where
+somebody waits for the answer, and without an end for what takes long (see ``patience`` and ``circuit``).
 """
 
+import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
@@ -25,21 +31,25 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 
 from rbl.errors import ConfigError, Conflict, Unavailable
+from rbl.store import patience as patiences
+from rbl.store.circuit import Circuit
+from rbl.store.patience import AT_LEISURE, Patience
 
-_BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
+# Of each of the two engines of a process; as many connections are kept open as there may be.
+CONNECTIONS = 15
 _DIALECTS = ("sqlite", "postgresql")
 
 
 class Store:
     """The database at *url*; hands out transactions. Safe to share between threads.
 
-    *busy_timeout*: how long to wait for a free connection, and on SQLite for another writer's transaction.
+    *patience*: how long it is waited for; its *lock* on SQLite for another writer's transaction.
 
     Raises:
         ConfigError: *url* is none we can use.
     """
 
-    def __init__(self, url: str, *, busy_timeout: timedelta = _BUSY_TIMEOUT) -> None:
+    def __init__(self, url: str, *, patience: Patience = AT_LEISURE) -> None:
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
@@ -48,22 +58,26 @@ class Store:
             raise ConfigError(
                 [f"database.url: {parsed.get_backend_name()} is not supported: use sqlite or postgresql"]
             )
+        self._url = url
+        self._patience = patience
+        self._given_up = threading.Event()
+        self._opening = threading.Lock()
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        # Readers of SQLite wait for nobody; a PostgreSQL that hangs does so for all.
+        self._write_circuit = Circuit(self._forget_connections)
+        self._read_circuit = Circuit() if self.is_sqlite else self._write_circuit
         if self.is_sqlite:
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigError(["database.url: SQLite needs a file: sqlite:///var/rbl.db"])
             _prepare_folder(Path(parsed.database))
         try:
             if self.is_sqlite:
-                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", busy_timeout)
-                self.reader = _sqlite_engine(url, "BEGIN", busy_timeout)
+                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", patience)
+                self.reader = _sqlite_engine(url, "BEGIN", patience)
             else:
-                waiting = busy_timeout.total_seconds()
-                self.writer = create_engine(url, pool_pre_ping=True, pool_timeout=waiting)
-                self.reader = create_engine(
-                    url,
-                    pool_pre_ping=True,
-                    pool_timeout=waiting,
+                self.writer = self._postgresql_engine(parsed)
+                self.reader = self._postgresql_engine(
+                    parsed,
                     isolation_level="REPEATABLE READ",
                     execution_options={"postgresql_readonly": True},
                 )
@@ -80,7 +94,7 @@ class Store:
             Unavailable: the database does not answer or stays locked.
             Conflict: another transaction made the same thing at the same moment.
         """
-        with _unavailable_when_down(), Session(self.writer) as session, session.begin():
+        with self._transaction(self.writer, self._write_circuit) as session:
             yield session
 
     @contextmanager
@@ -90,13 +104,73 @@ class Store:
         Raises:
             Unavailable: the database does not answer.
         """
-        with _unavailable_when_down(), Session(self.reader) as session, session.begin():
+        with self._transaction(self.reader, self._read_circuit) as session:
             yield session
+
+    @contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Let a connection be made outside of transactions, as those within are.
+
+        Raises:
+            Unavailable: the database is known to hang.
+        """
+        with self._write_circuit.passed():
+            yield
+
+    @property
+    def at_leisure(self) -> "Store":
+        """The same database for what may take long, and so has no short patience."""
+        with self._opening:
+            return self._at_leisure if self._patience.is_short else self
+
+    @cached_property
+    def _at_leisure(self) -> "Store":
+        # Connecting never takes long: it is what hangs, and this may be in the way of a stop.
+        leisurely = Store(self._url, patience=replace(AT_LEISURE, connect=self._patience.connect))
+        if self._given_up.is_set():
+            leisurely.give_up()
+        return leisurely
+
+    def give_up(self) -> None:
+        """Let what is done at leisure fail soon where it waits for the database: the program stops."""
+        self._given_up.set()
+        if "_at_leisure" in self.__dict__:
+            self._at_leisure.give_up()
 
     def close(self) -> None:
         """Close all connections."""
+        self._forget_connections()
+        if "_at_leisure" in self.__dict__:
+            self._at_leisure.close()
+
+    def _forget_connections(self) -> None:
+        """Close what nobody uses now; what is in use is closed when it is given back."""
         self.writer.dispose()
         self.reader.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, circuit: Circuit) -> Iterator[Session]:
+        with _unavailable_when_down(), circuit.passed():
+            try:
+                with Session(engine) as session, session.begin():
+                    yield session
+            except OperationalError as fault:
+                if self._patience.is_short and _is_locked(fault):
+                    circuit.trip()
+                raise
+
+    def _postgresql_engine(self, url: URL, **more: Any) -> Engine:  # noqa: ANN401 — SQLAlchemy's own
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=_pool_seconds(self._patience),
+            connect_args=patiences.arguments(url, self._patience),
+            **more,
+        )
+        patiences.connect_with(engine, self._patience, self._write_circuit, self._given_up)
+        return engine
 
 
 def make_once(session: Session, row: DeclarativeBase) -> bool:
@@ -137,11 +211,25 @@ def _prepare_folder(file: Path) -> None:
         ) from None
 
 
-def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
+def _is_locked(fault: OperationalError) -> bool:
+    """Whether another writer of a SQLite file did not end in time."""
+    return isinstance(fault.orig, sqlite3.OperationalError) and (
+        fault.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )
+
+
+def _pool_seconds(patience: Patience) -> float:
+    """Return how long to wait for a connection that another thread uses."""
+    return (patience.lock if patience.statement is None else patience.statement).total_seconds()
+
+
+def _sqlite_engine(url: str, begin: str, patience: Patience) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
-        pool_timeout=busy_timeout.total_seconds(),
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_pool_seconds(patience),
         connect_args={"check_same_thread": False},
     )
 
@@ -150,7 +238,7 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta) -> Engine:
         del record
         connection.isolation_level = None  # BEGIN is ours to say, below
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
+        cursor.execute(f"PRAGMA busy_timeout={round(patience.lock.total_seconds() * 1000)}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")

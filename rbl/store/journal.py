@@ -179,7 +179,7 @@ class JournalReader:
         return serial, rows  # type: ignore[return-value]  # all that follows the serial is Listed
 
     def _snapshot_rows(self, zone: str) -> Iterator[int | Listed]:
-        with self._store.reading() as session:
+        with self._store.at_leisure.reading() as session:
             yield head(session, zone)
             for rows in session.execute(_live(zone), execution_options={"yield_per": 10_000}).partitions():
                 for subject, reason, text, exempt, key in rows:
@@ -217,6 +217,10 @@ class JournalReader:
     def wait_for_change(self, timeout: timedelta) -> bool:
         """Return True soon after a commit of anybody, or False after *timeout* at the latest."""
         return self._signal.wait(timeout)
+
+    def give_up(self) -> None:
+        """Let a snapshot that waits for the database fail soon."""
+        self._store.give_up()
 
     def close(self) -> None:
         """Let the change signal's connection go."""

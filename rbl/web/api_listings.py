@@ -154,7 +154,7 @@ class ZonesTold(Answer):
 
 
 @router.get("/zones", summary="Name the lists and their reasons", tags=["addresses"], responses=tells())
-def zones(parts: UsedParts) -> ZonesTold:
+async def zones(parts: UsedParts) -> ZonesTold:
     """What may be asked for, and what the answers mean (RFC 5782 §2.3)."""
     return ZonesTold(
         zones=[

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from rbl.errors import ConfigError, Conflict, RblError, Unavailable
 from rbl.store import engine, migrate, switches
 from rbl.store.engine import Store
+from rbl.store.patience import Patience
 from rbl.store.tables import Switch
 from tests import postgresql
 from tests.store import steps
@@ -135,7 +136,7 @@ def test_made_once_by_many(store: Store) -> None:
 
 def test_a_locked_sqlite_file_is_unavailable(sqlite_url: str) -> None:
     """A writer that waited longer than the busy timeout is told that the database does not answer."""
-    store = Store(sqlite_url, busy_timeout=timedelta(milliseconds=20))
+    store = Store(sqlite_url, patience=Patience(lock=timedelta(milliseconds=20)))
     with store.writing() as session:
         session.add(a_switch())
         session.flush()
@@ -149,7 +150,7 @@ def test_a_locked_sqlite_file_is_unavailable(sqlite_url: str) -> None:
 
 def test_readers_do_not_wait_for_a_sqlite_writer(sqlite_url: str) -> None:
     """In WAL mode a reader goes on with the last state while a transaction is open."""
-    store = Store(sqlite_url, busy_timeout=timedelta(0))
+    store = Store(sqlite_url, patience=Patience(lock=timedelta(0)))
     with store.writing() as session:
         session.add(a_switch())
         session.flush()
@@ -219,7 +220,7 @@ def test_a_connection_lost_in_the_middle_is_unavailable(postgresql_url: str) -> 
 
 def test_more_users_than_connections_are_told_to_try_again(postgresql_url: str) -> None:
     """Whoever finds no free connection in time hears of it in words, not as a fault of the program."""
-    store = Store(postgresql_url, busy_timeout=timedelta(milliseconds=20))
+    store = Store(postgresql_url, patience=Patience(lock=timedelta(milliseconds=20)))
     with pytest.raises(Unavailable, match="too many use the database at once"):
         _read_nested(store, 20)
     store.close()
