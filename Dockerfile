@@ -16,7 +16,7 @@ RUN BUILD_HOT_PATH=yes /opt/rbl/bin/pip wheel --no-cache-dir --no-deps --no-buil
 
 FROM python:3.11-slim-bookworm
 # A fixed number, so that a volume's owner stays the same from image to image.
-RUN useradd --system --uid 5300 --home-dir /var/lib/rbl --create-home rbl
+RUN useradd --system --uid 5300 --home-dir /var/lib/rbl --create-home rbl && chmod 700 /var/lib/rbl
 COPY --from=build /opt/rbl /opt/rbl
 COPY zones /etc/rbl/zones
 ENV PATH=/opt/rbl/bin:$PATH \

@@ -128,6 +128,14 @@ def parse_network(text: str) -> Network:
         ) from None
 
 
+def subscriber_of(address: Address) -> Network:
+    """Return what one subscriber has: the IPv4 address alone, or the /64 of an IPv6 address.
+
+    Whoever has an IPv6 address has all 2^64 of its network (RFC 6177): limits for each client count that.
+    """
+    return ip_network((address, 32 if isinstance(address, IPv4Address) else 64), strict=False)
+
+
 def reserved_reason(network: Network | Address) -> str | None:
     """Return why no part of *network* may be listed or probed, or None where it is plain global unicast.
 

@@ -14,16 +14,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from rbl.configcollector import CollectorStore
 from rbl.configdatabase import Database
-from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Several, quoted
-from rbl.configvalues import Section as _Section
+from rbl.configlists import Lists
+from rbl.configquotas import KeyQuotas
+from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
+from rbl.configweb import WebLimits
 from rbl.errors import ConfigError
 
 DEFAULT_FILE = Path("rbl.toml")
@@ -64,7 +62,7 @@ def parse_listen(value: object) -> Listen:
 ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
 
 
-class Access(_Section):
+class Access(Section):
     """Who may ask the DNS server at all; each zone file may have rules of its own, asked after these."""
 
     default: Literal["allow", "refuse", "ignore", "empty"] = "allow"
@@ -88,7 +86,7 @@ class Access(_Section):
         return self
 
 
-class RateLimit(_Section):
+class RateLimit(Section):
     """How many answers the DNS server sends over UDP to a network that proves its address by no cookie."""
 
     responses_per_second: int = Field(default=1000, ge=0, le=1_000_000)
@@ -105,7 +103,7 @@ class RateLimit(_Section):
     """Clients without a limit."""
 
 
-class Dns(_Section):
+class Dns(Section):
     """The DNS server."""
 
     listen: Several[ListenAt] = (Listen("127.0.0.1", 5300),)
@@ -129,7 +127,7 @@ class Dns(_Section):
     rate_limit: RateLimit = RateLimit()
 
 
-class Web(_Section):
+class Web(Section):
     """The public pages and the API."""
 
     listen: ListenAt = Listen("127.0.0.1", 8080)
@@ -138,11 +136,14 @@ class Web(_Section):
     """What people and bounce messages are told; no slash at the end."""
     trusted_proxies: Several[Network] = ()
     """Proxies whose X-Forwarded-For header is believed."""
+    watchers: Several[Network] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    """Who may read `/metrics` and `/readyz`: your monitoring. Nobody else is told how the program does."""
     contact: str = "postmaster@localhost"
     """How to reach a person; must work for senders who are listed (RFC 6471 §2.2.2)."""
+    limits: WebLimits = WebLimits()
 
 
-class Collector(_Section):
+class Collector(Section):
     """The SMTP server that our test messages come back to."""
 
     listen: ListenAt = Listen("127.0.0.1", 2525)
@@ -151,9 +152,14 @@ class Collector(_Section):
     """The domain of the test recipients. Its MX must be this collector and nothing else."""
     max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)
     """The largest message taken: far above any bounce of a 4 KiB test message."""
+    heartbeat: Duration = Field(
+        default=timedelta(seconds=5), ge=timedelta(seconds=0.1), le=timedelta(minutes=1)
+    )
+    """How often it says in the database that it listens; no test is closed for what nobody could hear."""
+    store: CollectorStore = CollectorStore()
 
 
-class Probe(_Section):
+class Probe(Section):
     """The relay tester. Off until it has an identity and is told that testing is wanted."""
 
     enabled: bool = False
@@ -192,6 +198,8 @@ class Probe(_Section):
     """Envelopes in one session: Exim ends a session after ten commands that send no mail."""
     messages_per_step: int = Field(default=5, ge=1, le=25)
     """Messages sent before waiting for returns."""
+    connections_per_day: int = Field(default=250, ge=10, le=10_000)
+    """Connections to one host within a day, whatever for: the policy page names it."""
     lease: Duration = timedelta(minutes=2)
     """How long a worker may be silent before another takes over its run."""
 
@@ -211,46 +219,21 @@ class Probe(_Section):
         return self
 
 
-class Lists(_Section):
-    """The policy of listing and delisting; shown to the public (RFC 6471 §2.1)."""
+class Metrics(Section):
+    """`/metrics`, `/healthz` and `/readyz` at an address of their own, whatever parts run."""
 
-    approve_listings: bool = False
-    """Whether a proven relay waits for an operator, unless a trusted nominator named it."""
-    max_evidence_age: Duration = timedelta(days=7)
-    """How old a spam may be when it is handed in."""
-    max_evidence_octets: int = Field(default=256 * 1024, ge=1024, le=16 * 1024 * 1024)
-    """How large a spam may be when it is handed in."""
-    first_wait: Duration = timedelta(minutes=5)
-    """How long a step of a test waits for its messages before the next forms are tried."""
-    return_window: Duration = timedelta(hours=72)
-    """How long a message may take to come back: what mail servers keep in their queues."""
-    retries: Several[Duration] = (
-        timedelta(minutes=15),
-        timedelta(hours=1),
-        timedelta(hours=4),
-        timedelta(hours=24),
-    )
-    """After how long an inconclusive test is tried again, each time; then it is given up."""
-    retest_cooldown: Duration = timedelta(hours=1)
-    """After a failed retest the next may be asked for so much later; doubled each time."""
-    retest_cooldown_limit: Duration = timedelta(days=7)
-    """The longest such wait."""
-    periodic_retest: Duration = timedelta(days=90)
-    """The age at which a listing is tested again without being asked (RFC 6471 §2.2.1)."""
-    follow_up: Duration = timedelta(hours=24)
-    """How long after a delisting the host is looked at once more."""
-    unreachable_delists_after: Duration = timedelta(hours=24)
-    """A listed host that has not answered for so long is delisted."""
+    listen: ListenAt | None = None
+    """Address and port, in a network of your own: it tells everybody. None: only the web part has them."""
 
 
-class Log(_Section):
+class Log(Section):
     """Log lines, one for each event."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is written; queries only at debug."""
 
 
-class Client(_Section):
+class Client(Section):
     """What `rbl nominate` talks to."""
 
     server: str = "http://127.0.0.1:8080"
@@ -259,7 +242,7 @@ class Client(_Section):
     """A nominator's key."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one process."""
 
     zones: Several[Path] = (Path("zones/relays.example.toml"),)
@@ -272,6 +255,8 @@ class Settings(_Section):
     collector: Collector = Collector()
     probe: Probe = Probe()
     lists: Lists = Lists()
+    quotas: KeyQuotas = KeyQuotas()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     client: Client = Client()
 

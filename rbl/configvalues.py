@@ -9,6 +9,15 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+
+class Section(BaseModel):
+    """A section of the settings: frozen, with the fields it has and no others."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
+    )
+
+
 _LONGEST = timedelta(days=3650)  # any date of ours plus this is a date Python can write
 
 
@@ -76,14 +85,6 @@ def _sensible(value: timedelta) -> timedelta:
         msg = f"must be between 0 and {_LONGEST.days} days"
         raise ValueError(msg)
     return value
-
-
-class Section(BaseModel):
-    """A section of the settings: fixed once it is read, and nothing in it that is not known."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True
-    )
 
 
 Hostname = Annotated[str, AfterValidator(_hostname)]

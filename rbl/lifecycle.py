@@ -11,6 +11,8 @@ from enum import StrEnum
 from rbl.errors import Conflict
 from rbl.terms import State, Verdict
 
+DAY = timedelta(days=1)
+
 
 class Event(StrEnum):
     """What can happen to a host."""
@@ -124,24 +126,65 @@ class Policy:
     approve_listings: bool = False  # proof waits for an operator unless the nominator is trusted
     first_wait: timedelta = timedelta(minutes=5)  # for the first messages to come back
     return_window: timedelta = timedelta(hours=72)  # the queue lifetime of common mail servers
+    look_again: timedelta = timedelta(seconds=5)  # whether the collector has reported meanwhile
     retries: tuple[timedelta, ...] = (  # greylisting: the same envelopes again
         timedelta(minutes=15),
         timedelta(hours=1),
         timedelta(hours=4),
         timedelta(hours=24),
     )
-    retest_cooldown: timedelta = timedelta(hours=1)  # after a first failed retest, then doubling
-    retest_cooldown_limit: timedelta = timedelta(days=7)
+    retest_interval: timedelta = timedelta(minutes=40)  # from one retest to the next, whoever asks
+    retest_pause: timedelta = timedelta(minutes=5)  # the least between two, for those with an early one
+    early_retests: int = 6  # for all networks together within a day
+    early_retests_each: int = 2  # for each network
     periodic_retest: timedelta = timedelta(days=90)  # RFC 6471 §2.2.1: listings are temporary
     follow_up: timedelta = timedelta(hours=24)  # RFC 6471 §3.6.2: no robot sooner than a day
     unreachable_delists_after: timedelta = timedelta(hours=24)  # unreachable twice this far apart
 
-    def cooldown(self, failed_retests: int) -> timedelta:
-        """Return how long after the last of *failed_retests* in a row the next may be asked for."""
-        if failed_retests <= 0:
-            return timedelta(0)
-        doubled: timedelta = self.retest_cooldown * 2 ** min(failed_retests - 1, 20)
-        return min(doubled, self.retest_cooldown_limit)
+    @property
+    def retests_a_day(self) -> int:
+        """How many retests of a listed host can begin within a day, however many ask for them."""
+        return -(-DAY // self.retest_interval) + 1 + self.early_retests
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides when a retest of a listed host may begin, beside the policy.
+
+    *turn_at*: when everybody's next turn is, whoever asks; None: at once. *early* and *early_own*:
+    how many were granted before their turn within the last day, to all and to the network that asks.
+    """
+
+    turn_at: datetime | None
+    early: int
+    early_own: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetestTime:
+    """When a retest begins that is asked for now; *early*: before everybody's turn, which is counted."""
+
+    at: datetime
+    early: bool
+
+
+def retest_time(asked: Asked, policy: Policy, now: datetime) -> RetestTime:
+    """Return when a retest begins that is asked for at *now*.
+
+    Everybody's turn comes an interval after the last retest began, and never later for having been
+    asked for: so whoever closed his host is tested within it, whatever strangers did, and the tester
+    comes no more often, however many networks they have. A network that had none early gets one
+    sooner, as long as the day's few are not used up: so one stranger costs nobody even that wait.
+    RFC 6471 §2.2.3 (removal for whoever asks), §3.6.3 (no harm to the target).
+    """
+    if asked.turn_at is None or asked.turn_at <= now:
+        return RetestTime(now, early=False)
+    turn_at = min(asked.turn_at, now + policy.retest_interval)  # set under a longer interval, or clock
+    early_at = max(now, turn_at - policy.retest_interval + policy.retest_pause)
+    has_early = asked.early < policy.early_retests and asked.early_own < policy.early_retests_each
+    if has_early and early_at < turn_at:
+        return RetestTime(early_at, early=True)
+    return RetestTime(turn_at, early=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +205,7 @@ class RunFacts:
 
     listed: bool  # the host is in DNS: a retest
     retries_done: int  # how often this run was deferred before
-    last_sent_at: datetime | None  # when the last message of this run was taken
+    waited_until: datetime | None  # for the messages of this run that were taken
     more_envelopes: bool  # some forms of the plan have not been tried yet
     unreachable_since: datetime | None  # the first of the unreachable retests in a row
 
@@ -198,9 +241,11 @@ def after_step(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime)
 
 def _await_return(facts: RunFacts, policy: Policy, now: datetime) -> Outcome:
     """Wait for the messages taken: shortly while forms are left to try, then for the whole window."""
-    sent_at = facts.last_sent_at or now
-    due = now + policy.first_wait if facts.more_envelopes else sent_at + policy.return_window
-    return Outcome(Event.AWAIT, max(due, now), "the host took our message: waiting for it to come back")
+    until = facts.waited_until or now + policy.return_window
+    due = now + policy.first_wait if facts.more_envelopes else until
+    # Over, and the collector has not yet said that it was there until then: it is asked again soon.
+    due = due if due > now else now + policy.look_again
+    return Outcome(Event.AWAIT, due, "the host took our message: waiting for it to come back")
 
 
 def _try_again(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime) -> Outcome:

@@ -26,6 +26,8 @@ listen = "0.0.0.0:8080"
 public_url = "https://rbl.example"
 trusted_proxies = ["192.0.2.0/24", "2001:db8::/32"]
 contact = "postmaster@rbl.example"
+[web.limits]
+connections = 100
 [collector]
 domain = "RelayTest.Example."
 [probe]

@@ -1,11 +1,23 @@
 """The life of a listing: the whole table, and what every verdict means in every place."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rbl.errors import Conflict
-from rbl.lifecycle import Event, Outcome, Policy, RunFacts, after_step, allows, next_state
+from rbl.lifecycle import (
+    Asked,
+    Event,
+    Outcome,
+    Policy,
+    RetestTime,
+    RunFacts,
+    after_step,
+    allows,
+    next_state,
+    retest_time,
+)
 from rbl.terms import State, Verdict
 
 # State, event, next state; whatever is not here does not happen. Reviewed by eye, line by line.
@@ -74,6 +86,7 @@ withdrawn        queue       queued
 """
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND = timedelta(seconds=1)
 POLICY = Policy()
 
 
@@ -135,15 +148,15 @@ def facts(  # what is usual, and what a row changes
     *,
     listed: bool = False,
     retries_done: int = 0,
-    sent: timedelta | None = None,
+    until: timedelta | None = None,
     more: bool = False,
     gone: timedelta | None = None,
 ) -> RunFacts:
-    """Return the facts of a run whose last message was taken *sent* ago, of a host *gone* for so long."""
+    """Return the facts of a run whose messages are waited for *until* then, of a host *gone* so long."""
     return RunFacts(
         listed=listed,
         retries_done=retries_done,
-        last_sent_at=None if sent is None else NOW - sent,
+        waited_until=None if until is None else NOW + until,
         more_envelopes=more,
         unreachable_since=None if gone is None else NOW - gone,
     )
@@ -164,11 +177,23 @@ NEW, LISTED = facts(), facts(listed=True)
         (Verdict.MULTIHOP, LISTED, Event.BLOCK, None, "stays listed until a person has looked"),
         (Verdict.TESTER_BLOCKED, NEW, Event.BLOCK, None, "refuses us, not the envelope"),
         (Verdict.TESTER_BLOCKED, LISTED, Event.BLOCK, None, "blocking the tester is no way out"),
-        (Verdict.UNPROVEN, facts(sent=MINUTE, more=True), Event.AWAIT, 5 * MINUTE, "then the next forms"),
-        (Verdict.UNPROVEN, facts(sent=MINUTE), Event.AWAIT, 72 * HOUR - MINUTE, "72 hours from the last"),
+        (
+            Verdict.UNPROVEN,
+            facts(until=72 * HOUR, more=True),
+            Event.AWAIT,
+            5 * MINUTE,
+            "then the next forms",
+        ),
+        (Verdict.UNPROVEN, facts(until=71 * HOUR), Event.AWAIT, 71 * HOUR, "as long as one may come back"),
         (Verdict.UNPROVEN, facts(), Event.AWAIT, 72 * HOUR, "nothing known of the sending: from now"),
-        (Verdict.UNPROVEN, facts(sent=80 * HOUR), Event.AWAIT, timedelta(0), "the window is over: now"),
-        (Verdict.UNPROVEN, facts(listed=True, sent=HOUR), Event.AWAIT, 71 * HOUR, "listed as long"),
+        (
+            Verdict.UNPROVEN,
+            facts(until=-HOUR),
+            Event.AWAIT,
+            5 * SECOND,
+            "over: soon, when the collector was heard",
+        ),
+        (Verdict.UNPROVEN, facts(listed=True, until=HOUR), Event.AWAIT, HOUR, "listed as long"),
         (Verdict.DEFERRED, NEW, Event.DEFER, 15 * MINUTE, "greylisting: soon"),
         (Verdict.DEFERRED, facts(retries_done=1), Event.DEFER, HOUR, "then later"),
         (Verdict.DEFERRED, facts(retries_done=2), Event.DEFER, 4 * HOUR, "and later"),
@@ -221,18 +246,72 @@ def test_a_test_given_up_says_how_often_it_was_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "wait"),
+    ("asked", "wait", "early", "reason"),
     [
-        (-1, timedelta(0)),
-        (0, timedelta(0)),
-        (1, HOUR),
-        (2, 2 * HOUR),
-        (3, 4 * HOUR),
-        (8, 128 * HOUR),
-        (9, 7 * DAY),
-        (10_000, 7 * DAY),
+        (Asked(None, 0, 0), 0, False, "never looked at: at once"),
+        (Asked(NOW, 0, 0), 0, False, "the turn has come"),
+        (Asked(NOW - DAY, 6, 2), 0, False, "the turn came long ago, whatever was granted before"),
+        (Asked(NOW + 40 * MINUTE, 0, 0), 5, True, "the last began just now: an early one"),
+        (Asked(NOW + 20 * MINUTE, 0, 0), 0, True, "twenty minutes ago: an early one at once"),
+        (Asked(NOW + 20 * MINUTE, 5, 1), 0, True, "the last early ones"),
+        (Asked(NOW + 20 * MINUTE, 6, 0), 20, False, "the day's early ones are used up by others"),
+        (Asked(NOW + 20 * MINUTE, 2, 2), 20, False, "this network's are used up"),
+        (Asked(NOW + 7 * DAY, 6, 2), 40, False, "set when it doubled: never more than an interval"),
     ],
 )
-def test_the_wait_after_failed_retests_doubles_up_to_a_week(failed: int, wait: timedelta) -> None:
-    """One hour after the first, twice as long each time, a week at most, without overflow."""
-    assert wait == POLICY.cooldown(failed)
+def test_when_a_retest_begins(asked: Asked, wait: int, early: bool, reason: str) -> None:  # noqa: FBT001
+    """In everybody's turn, or before it for few; the wait is in minutes."""
+    assert RetestTime(NOW + wait * MINUTE, early=early) == retest_time(asked, POLICY, NOW), reason
+
+
+def test_without_early_retests_everybody_waits_for_the_turn() -> None:
+    """An operator may turn them off, and a pause as long as the interval leaves none."""
+    asked = Asked(NOW + 40 * MINUTE, 0, 0)
+    for policy in (Policy(early_retests=0), Policy(early_retests_each=0), Policy(retest_pause=HOUR)):
+        assert RetestTime(asked.turn_at or NOW, early=False) == retest_time(asked, policy, NOW)
+
+
+@dataclass
+class Siege:
+    """A listed host that is still open, and whoever asks for its retests."""
+
+    policy: Policy
+    looks: list[datetime] = field(default_factory=list)
+    early: list[tuple[datetime, str]] = field(default_factory=list)
+    due_at: datetime | None = None
+
+    def ask(self, network: str, now: datetime) -> datetime:
+        """Ask as *network* at *now*, and return when the look begins."""
+        turn_at = self.looks[-1] + self.policy.retest_interval if self.looks else None
+        recent = [who for at, who in self.early if at > now - DAY]
+        time = retest_time(Asked(turn_at, len(recent), recent.count(network)), self.policy, now)
+        if self.due_at is None or time.at < self.due_at:
+            self.due_at = time.at
+            if time.early:
+                self.early.append((now, network))
+        return self.due_at
+
+    def pass_by(self, now: datetime) -> None:
+        """Let the tester look where it is due; the host is found open."""
+        if self.due_at is not None and self.due_at <= now:
+            self.looks.append(now)
+            self.due_at = None
+
+
+@pytest.mark.parametrize("networks", [1, 3, 100_000], ids=["one stranger", "three", "a botnet"])
+@pytest.mark.parametrize("policy", [POLICY, Policy(retest_interval=45 * MINUTE, retest_pause=MINUTE)])
+def test_no_siege_makes_an_owner_wait_or_the_tester_a_hammer(networks: int, policy: Policy) -> None:
+    """Strangers press every minute for three days: whenever the owner closes, his turn is near."""
+    siege = Siege(policy)
+    longest = timedelta(0)
+    for minute in range(3 * 24 * 60):
+        now = NOW + minute * MINUTE
+        siege.pass_by(now)
+        begins_at = siege.ask(f"stranger {minute % networks}", now)
+        longest = max(
+            longest, min(begins_at, siege.ask("owner", now)) - now if minute % 7 == 0 else longest
+        )
+    counts = [sum(at <= look < at + DAY for look in siege.looks) for at in siege.looks]
+
+    assert longest <= policy.retest_interval < HOUR - 10 * MINUTE
+    assert max(counts) <= policy.retests_a_day

@@ -25,18 +25,27 @@ FOREIGN = {
 # No test file of their own, and why.
 UNTESTED_ALONE = {
     "rbl/__main__.py": "one call, which the tests of the command line make",
+    "rbl/mail/delivery.py": "facts only",
+    "rbl/mail/session.py": "of collector, and tested through it",
+    "rbl/cli/listening.py": "of takeover, and tested through it",
+    "rbl/cli/partnames.py": "words only, which test_serve gives to the command",
+    "rbl/cli/presence.py": "tested with the processes that tell, in test_metricspart",
+    "rbl/cli/supervisor.py": "of takeover, and tested through it",
     "rbl/mail/wrapping.py": "of evidence, and tested through it",
     "rbl/probe/connection.py": "of smtp, and tested through it",
     "rbl/probe/dialogue.py": "facts only",
+    "rbl/probe/rows.py": "of step, and tested through it",
     "rbl/probe/step.py": "of runner, and tested through it",
+    "rbl/responder/binding.py": "of server and of rbl/cli/takeover.py, and tested through them",
     "rbl/responder/codes.py": "words only",
     "rbl/responder/filerecords.py": "of filezones, and tested through it",
     "rbl/responder/following.py": "of follower, and tested through it",
     "rbl/responder/lookup.py": "of answer, and tested through it",
+    "rbl/store/held.py": "tested through rbl zone force, which shows it",
     "rbl/store/probetables.py": "of tables, and tested with them",
     "rbl/responder/counters.py": "of server and follower, and tested through them",
-    "rbl/responder/tcp.py": "of server, and tested through it",
     "rbl/responder/udp.py": "of server, and tested through it",
+    "rbl/web/server.py": "of connection and door, and tested through them",
     "rbl/zone/answers.py": "of index, and tested through it",
     "rbl/zone/flatten.py": "of index, and tested through it",
     "rbl/zone/ranges.py": "of index, and tested through it",
@@ -45,8 +54,14 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/probe/test_retest.py": "of a retest through plan, step and conclusion",
+    "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",
+    "tests/store/test_renominations.py": "of nominations after every story that a host may have",
+    "tests/web/test_openapi.py": "of the whole API: it does as its description says",
+    "tests/web/test_roles.py": "of the whole API: who may do what",
     "tests/web/test_plans.py": "of every statement that the parts execute, seen in the web's world",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
+    "tests/cli/test_looking.py": "of every command that only reads",
 }
 FOLDERS_OF_THE_WHOLE = {
     "tests/attacks": "what strangers do to a running list, and what is left of it",

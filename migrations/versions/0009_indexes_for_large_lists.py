@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0004"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -28,7 +28,7 @@ def upgrade() -> None:
     op.drop_index("ix_audit_subject", table_name="audit")
     op.create_index("ix_probe_runs_story", "probe_runs", ["host_id", "id"])
     op.drop_index("ix_probe_runs_host", table_name="probe_runs")
-    _partial("ix_probe_runs_leased", "probe_runs", ["neighbourhood", "lease_until"], _LEASED)
+    _partial("ix_probe_runs_neighbours", "probe_runs", ["neighbourhood", "lease_until"], _LEASED)
     op.create_index(
         "ix_probe_runs_woken",
         "probe_runs",
@@ -40,7 +40,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_probe_runs_woken", table_name="probe_runs")
-    op.drop_index("ix_probe_runs_leased", table_name="probe_runs")
+    op.drop_index("ix_probe_runs_neighbours", table_name="probe_runs")
     op.create_index("ix_probe_runs_host", "probe_runs", ["host_id"])
     op.drop_index("ix_probe_runs_story", table_name="probe_runs")
     op.create_index("ix_audit_subject", "audit", ["subject"])

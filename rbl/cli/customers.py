@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rbl.cli.context import settings_of
-from rbl.cli.opening import now, opened
+from rbl.cli.opening import looked_into, now, opened
 from rbl.config import Settings
 from rbl.errors import BadInput, NotFound
 from rbl.terms import Act
@@ -39,7 +39,7 @@ def show(context: typer.Context) -> None:
     """Show all keys, without the keys themselves, and how much was asked with each."""
     from rbl.store import customers  # noqa: PLC0415 — see rbl.cli
 
-    with opened(settings_of(context)) as store, store.reading() as session:
+    with looked_into(settings_of(context)) as store, store.reading() as session:
         views = customers.all_keys(session)
     for view in views:
         state = "revoked" if view.revoked_at else "valid"

@@ -1,10 +1,11 @@
 """``rbl export``: writes a list out, as other programs read it."""
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from rbl.cli.context import settings_of
-from rbl.cli.opening import opened
+from rbl.cli.opening import looked_into
 from rbl.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def export(
 
     settings = settings_of(context)
     file = _chosen([zonefile.read(path) for path in settings.zones], zone)
-    with opened(settings) as store, _written(output) as out:
+    with looked_into(settings, [file.apex_text]) as store, _written(output) as out:
         reader = JournalReader(store)
         serial, listed = reader.snapshot(file.apex_text)
         for line in _writer(form)(file, serial, listed):
@@ -90,12 +91,16 @@ def _writer(form: Form) -> "_Writer":
 def _written(output: Path | None) -> Iterator[TextIO]:
     """Yield a file that takes the place of *output* when it is whole; None: standard output.
 
+    A new file is the user's alone; one that was there hands on its owner, group and mode.
+
     Raises:
         Unavailable: it cannot be written.
     """
     if output is None:
         yield sys.stdout
         return
+    if output.exists() and not output.is_file() and not output.is_dir():
+        raise Unavailable(f"{output} cannot be replaced: it is no regular file", code="unwritable")
     try:
         descriptor, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
     except OSError as fault:
@@ -103,9 +108,25 @@ def _written(output: Path | None) -> Iterator[TextIO]:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             yield file
-        Path(temporary).chmod(0o644)
+        _keep_mode(output, Path(temporary))
         Path(temporary).replace(output)
     except OSError as fault:
         raise Unavailable(f"{output} cannot be written: {fault.strerror}", code="unwritable") from None
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _keep_mode(output: Path, temporary: Path) -> None:
+    """Give *temporary* the owner, group and mode of *output*, where that is there."""
+    try:
+        before = output.stat()
+    except OSError:
+        return
+    mode = stat.S_IMODE(before.st_mode)
+    try:
+        os.chown(temporary, -1, before.st_gid)
+    except PermissionError:  # not a group of ours: what it might do, ours shall not
+        mode &= ~stat.S_IRWXG
+    with suppress(PermissionError):  # only root gives a file away
+        os.chown(temporary, before.st_uid, -1)
+    temporary.chmod(mode)

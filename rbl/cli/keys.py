@@ -5,11 +5,15 @@ from typing import Annotated
 import typer
 
 from rbl.addresses import parse_network
+from rbl.cli import limits
 from rbl.cli.context import settings_of
-from rbl.cli.opening import now, opened
+from rbl.cli.opening import looked_into, now, opened
 from rbl.terms import Role, Trust
 
 app = typer.Typer(no_args_is_help=True)
+app.command("limit")(limits.limit)
+app.command("suspend")(limits.suspend)
+app.command("resume")(limits.resume)
 
 _ACTOR = "shell"
 
@@ -45,7 +49,7 @@ def show(context: typer.Context) -> None:
     """Show all keys, without the keys themselves."""
     from rbl.store import keys  # noqa: PLC0415 — see rbl.cli
 
-    with opened(settings_of(context)) as store, store.reading() as session:
+    with looked_into(settings_of(context)) as store, store.reading() as session:
         views = keys.all_keys(session)
     for view in views:
         state = "revoked" if view.revoked_at else "valid"

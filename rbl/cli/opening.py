@@ -1,4 +1,8 @@
-"""Opening the database for a command: with the newest schema, and what every list needs in it."""
+"""Opening the database for a command: with the newest schema, and what every list needs in it.
+
+Commands that only read look into it as it is: they make no database, and change no schema. Those that
+write say so when they do.
+"""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -6,10 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import typer
+
 from rbl.config import Settings
+from rbl.errors import NotFound
 
 if TYPE_CHECKING:
     from rbl.store.engine import Store
+    from rbl.store.migrate import Migration
 
 
 def now() -> datetime:
@@ -79,12 +87,52 @@ def opened(settings: Settings) -> "Iterator[Store]":
 
     zones = [zonefile.read(path) for path in settings.zones]
     with connected(settings) as store:
-        prepare(store, [zone.apex_text for zone in zones])
+        changed = prepare(store, [zone.apex_text for zone in zones])
+        if changed is not None:
+            before = f"schema {changed.was}" if changed.was else "none"
+            typer.echo(f"rbl: the database has schema {changed.became} now, and had {before}", err=True)
         yield store
 
 
-def prepare(store: "Store", apexes: Iterable[str]) -> None:
-    """Give the database the newest schema, and what every list needs in it.
+@contextmanager
+def looked_into(settings: Settings, apexes: Iterable[str] = ()) -> "Iterator[Store]":
+    """Yield the database of *settings* to be read, as it is, and close it at the end.
+
+    The lists *apexes* must be in it.
+
+    Raises:
+        ConfigError: the database's URL is wrong, or the database is of a newer version of the program.
+        NotFound: there is no database, or it does not know one of the lists.
+        Conflict: its schema is not the newest one.
+        Unavailable: the database does not answer.
+    """
+    from rbl.store import journal, migrate  # noqa: PLC0415 — see rbl.cli
+    from rbl.store.engine import Store  # noqa: PLC0415
+
+    store = Store(settings.database.url, looking=True)
+    try:
+        if store.file is not None and not store.file.exists():
+            raise NotFound(
+                f"there is no database at {store.file}: `rbl serve` makes it, once; or is database.url, or"
+                " the folder that this was started in, another one?",
+                code="no-database",
+            )
+        migrate.check(store)
+        with store.reading() as session:
+            for apex in apexes:
+                if not journal.has_zone(session, apex):
+                    raise NotFound(
+                        f"the database does not know {apex} yet: start `rbl serve` with its zone file in"
+                        " the settings",
+                        code="no-such-zone",
+                    )
+        yield store
+    finally:
+        store.close()
+
+
+def prepare(store: "Store", apexes: Iterable[str]) -> "Migration | None":
+    """Give the database the newest schema, and what every list needs in it; return how the schema changed.
 
     Raises:
         ConfigError: the database is of a newer version of the program.
@@ -92,8 +140,9 @@ def prepare(store: "Store", apexes: Iterable[str]) -> None:
     """
     from rbl.store import journal, migrate, switches  # noqa: PLC0415 — see rbl.cli
 
-    migrate.upgrade(store)
+    changed = migrate.upgrade(store)
     with store.writing() as session:
         switches.set_up(session, now())
         for apex in apexes:
             journal.open_zone(session, apex, now())
+    return changed

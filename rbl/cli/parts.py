@@ -12,16 +12,18 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from rbl import lifecycle
-from rbl.cli import counts
+from rbl import lifecycle, privatefiles
+from rbl.cli import counts, descriptors
 from rbl.cli.latereader import LateReader
+from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
 from rbl.config import UNFRAGMENTED_OCTETS, Settings
 from rbl.errors import ConfigError
@@ -34,18 +36,19 @@ from rbl.responder.follower import Follower, index_path
 from rbl.responder.hits import ListingHits
 from rbl.responder.rules import Rules, rules_of
 from rbl.responder.server import Hot, Server
+from rbl.responder.tcp import TcpLimits
 from rbl.responder.usage import KeyUsage
 from rbl.zone import zonefile
 from rbl.zone.zonefile import ZoneFile
 
 if TYPE_CHECKING:
-    from rbl.mail.collector import Received
     from rbl.store.engine import Store
     from rbl.store.hosts import ZonePolicy
 
 # For the first index of all: one million listings take three seconds from SQL, and none from disk.
 _FIRST_INDEX_SECONDS = 60
 _LOOK_AGAIN_SECONDS = 0.01
+_NO_LIST_YET = "none could be read from the database yet (journal_lost in the log says why)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class Built:
     zones: Mapping[str, ZoneFile]  # by apex, the first is the default list
     registry: CollectorRegistry
     catalogue: Catalogue
+    shares: descriptors.Shares  # of the file descriptors that this process may have
     followers: list[Follower] = field(default_factory=list)  # those that run, of this process
+    sockets: Sockets = field(default_factory=Sockets)  # of the process before, and of this one
 
     @property
     def store(self) -> "Store":
@@ -90,6 +95,7 @@ def build(settings: Settings, open_store: "Callable[[], Store]") -> Built:
         zones=zones,
         registry=CollectorRegistry(),
         catalogue=Catalogue(zones.values()),
+        shares=descriptors.divide(settings, descriptors.raise_limit()),
     )
 
 
@@ -103,8 +109,10 @@ def policy_of(settings: Settings, zone: ZoneFile) -> "ZonePolicy":
         first_wait=lists.first_wait,
         return_window=lists.return_window,
         retries=lists.retries,
-        retest_cooldown=lists.retest_cooldown,
-        retest_cooldown_limit=lists.retest_cooldown_limit,
+        retest_interval=lists.retest_interval,
+        retest_pause=lists.retest_pause,
+        early_retests=lists.early_retests,
+        early_retests_each=lists.early_retests_each,
         periodic_retest=lists.periodic_retest,
         follow_up=lists.follow_up,
         unreachable_delists_after=lists.unreachable_delists_after,
@@ -140,13 +148,23 @@ async def dns(built: Built) -> AsyncIterator[str]:
 
     hot = _hot(built, rules, usage)
     fragments = settings.dns.max_udp_octets > UNFRAGMENTED_OCTETS
-    server = Server(settings.dns.listen, respond, counters, hot=hot, fragments=fragments)
+    limits = TcpLimits(connections=built.shares.dns)
+    server = Server(settings.dns.listen, respond, counters, limits, hot=hot, fragments=fragments)
     hits.watch(server.take_hits)
     async with counts.kept(counts.Counts(built.open_store, usage, hits)):
         follower.start()
         built.followers.append(follower)
         try:
-            server.start()
+            inherited = built.sockets.take("dns")
+            if inherited:  # the process before answers from as much
+                await _until_caught_up(follower)
+                if not follower.ready():
+                    _close(inherited)
+                    raise ConfigError(
+                        ["dns: there is no list to answer from, which the process before has"]
+                    )
+            server.start(inherited)
+            built.sockets.offer("dns", server.share)
             yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
             await asyncio.to_thread(server.stop)
@@ -179,12 +197,47 @@ def is_on_disk(built: Built) -> bool:
     return all(index_path(built.settings.data_dir, apex).exists() for apex in built.zones)
 
 
-async def until_dns_is_ready(built: Built) -> None:
-    """Wait for a first index, so that "ready" is true; not for ever, since SERVFAIL is an answer too."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_FIRST_INDEX_SECONDS):
-            while not built.catalogue.ready():  # noqa: ASYNC110 — the follower is a thread
-                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+async def until_dns_is_ready(
+    built: Built, stopping: asyncio.Event | None = None, known: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, str]:
+    """Wait until DNS can answer from every list, or for the stop, and return nothing.
+
+    Not for ever: where it is clear why a list is missing, return those that are, by apex, each with why.
+    What is *known* already is waited for.
+    """
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not built.catalogue.ready() and not (stopping and stopping.is_set()):
+        missing = _without_index(built)
+        clear = _NO_LIST_YET not in missing.values() or time.monotonic() > end
+        if missing and missing != known and clear:
+            return missing
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return {}
+
+
+def _without_index(built: Built) -> Mapping[str, str]:
+    """Return the apexes of the zones that have no index, each with why."""
+    held = {apex: each.held for follower in built.followers for apex, each in follower.standings().items()}
+    zones = [zone.name for zone in built.catalogue.zones() if zone.served is None]
+    return {apex: held.get(apex) or _NO_LIST_YET for apex in zones}
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+async def _until_caught_up(follower: Follower) -> None:
+    """Wait until every zone is at the head of its journal, with a list to answer from; not for ever."""
+    end = time.monotonic() + _FIRST_INDEX_SECONDS
+    while not (follower.ready() and follower.has_caught_up()) and time.monotonic() < end:  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def write_indexes(built: Built) -> None:
+    """Write what DNS answers from to disk, for the process that takes over; from any thread."""
+    for follower in built.followers:
+        follower.write()
 
 
 def mark_key(store: "Store") -> bytes:
@@ -202,21 +255,14 @@ def mark_key(store: "Store") -> bytes:
 @asynccontextmanager
 async def collector(built: Built) -> AsyncIterator[str]:
     """Take messages for our tokens."""
-    from rbl.mail import collector as mail_collector  # noqa: PLC0415 — see above
-    from rbl.mail import returns  # noqa: PLC0415
+    from rbl.cli import collectorpart  # noqa: PLC0415 — see above
 
-    settings = built.settings.collector
     key = await asyncio.to_thread(mark_key, built.store)
-
-    def deliver(received: "Received") -> None:
-        returns.keep(built.store, key, received)
-
-    sink = mail_collector.Collector(settings, deliver)
-    await sink.start()
-    try:
-        yield f"{sink.bound} for {settings.domain}"
-    finally:
-        await sink.stop()
+    limits = collectorpart.limits_of(built.shares.collector)
+    async with collectorpart.listening(
+        built.settings, built.store, key, worker_name(), built.sockets, limits
+    ) as line:
+        yield line
 
 
 @asynccontextmanager
@@ -247,7 +293,7 @@ def _make_writable(folder: Path) -> None:
         ConfigError: it cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        privatefiles.make_folder(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as fault:
         raise ConfigError([f"data_dir: cannot write to {folder}: {fault.strerror}"]) from None

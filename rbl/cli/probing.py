@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from rbl.cli.context import settings_of
-from rbl.cli.opening import now, opened
+from rbl.cli.opening import looked_into, now, opened
 from rbl.terms import Act
 
 app = typer.Typer(no_args_is_help=True)
@@ -33,7 +33,7 @@ def status(context: typer.Context) -> None:
     from rbl.store import switches  # noqa: PLC0415 — see rbl.cli
 
     settings = settings_of(context)
-    with opened(settings) as store, store.reading() as session:
+    with looked_into(settings) as store, store.reading() as session:
         is_on = switches.is_on(session, switches.PROBING)
     configured = "set up" if settings.probe.enabled else "not set up (probe.enabled = false)"
     typer.echo(f"the switch is {'on' if is_on else 'off'}; probing is {configured} in this configuration")

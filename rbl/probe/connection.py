@@ -96,6 +96,7 @@ class Connection:
         self._deadline = deadline
         self._buffer = ReplyBuffer()
         self._octets_read = 0
+        self._in_message = False
         self.ended: Ended | None = None
 
     @classmethod
@@ -146,7 +147,10 @@ class Connection:
         if self._buffer.pending:
             return self.give_up("the server spoke out of turn")
         self._transcript.add("us", command)
-        return await self._exchange(f"{command}\r\n".encode("ascii"), command, within)
+        self._in_message = command == "DATA"  # until it was refused, or the message is out
+        reply = await self._exchange(f"{command}\r\n".encode("ascii"), command, within)
+        self._in_message = self._in_message and isinstance(reply, Reply) and reply.code == 354
+        return reply
 
     async def send_message(self, octets: bytes, within: timedelta) -> tuple[Reply | Ended, datetime | None]:
         """Send dot-stuffed *octets* and return the reply to them, and when the last octet was out."""
@@ -154,7 +158,12 @@ class Connection:
             return self.give_up("the server spoke out of turn"), None
         self._transcript.add("us", ".")
         sent: list[datetime] = []
-        reply = await self._exchange(octets, "message", within, sent.append)
+
+        def out(at: datetime) -> None:
+            self._in_message = False
+            sent.append(at)
+
+        reply = await self._exchange(octets, "message", within, out)
         return reply, sent[0] if sent else None
 
     async def greeting(self, within: timedelta) -> Reply | Ended:
@@ -177,6 +186,10 @@ class Connection:
         """End it from our side: whatever comes next means nothing. Says why in the transcript."""
         return self._end(Ended(EnvelopeResult.DROPPED, why, listening=True))
 
+    def abandon(self, why: str) -> Ended:
+        """End it since it is ours no more: with QUIT, or without a word where a message would follow."""
+        return self._end(Ended(EnvelopeResult.DROPPED, why, listening=not self._in_message))
+
     def goodbye(self) -> Ended:
         """End it since the server said goodbye (421, RFC 5321 §3.8): nothing more is said to it."""
         return self._lost("the server said goodbye (421)")
@@ -184,6 +197,15 @@ class Connection:
     def abort(self) -> None:
         """Close at once, without a word and without waiting."""
         self._writer.transport.abort()
+
+    def leave(self) -> None:
+        """Say QUIT and close, without waiting for an answer; within a message there is only closing."""
+        if self._in_message or self._writer.transport.is_closing():
+            self.abort()
+            return
+        self._transcript.add("us", "QUIT")
+        self._writer.write(b"QUIT\r\n")
+        self._writer.close()
 
     async def close(self, within: timedelta) -> None:
         """Close the connection and wait until it is closed, but not longer than *within*.

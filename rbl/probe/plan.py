@@ -16,13 +16,13 @@ from rbl.probe.replies import host_name
 from rbl.terms import Address
 from rbl.testmessage import TokenKind, address_literal
 
-TokenSource = Callable[[], str]
-"""Gives a new token each time it is called: ``[a-z0-9]``, at least 96 random bits."""
+TokenSource = Callable[[TokenKind], str]
+"""Gives a new token of a kind each time it is called: its letter, then ``[a-z0-9]``, a whole local part."""
 
 # RFC 5321 §4.5.3.1.4: a command line has at most 512 octets, with "MAIL FROM:" and CRLF.
 MAX_ARGUMENT_OCTETS = 500
-# 20 letters of base32 or 24 of hexadecimal carry 96 bits; 48 with the letter before them.
-_TOKEN = re.compile(r"[a-z0-9]{20,47}")
+# 20 letters of base32 or 24 of hexadecimal carry 96 bits.
+_TOKEN = re.compile(r"[rs][a-z0-9]{20,47}")
 _ARGUMENT = re.compile(r"[\x21-\x7e]{1,500}")
 
 NO_HOSTNAME = "not applicable: the server gives no host name"
@@ -146,17 +146,20 @@ def plan(
     token: TokenSource,
     *,
     extensions: frozenset[str] = frozenset(),
+    first: str | None = None,
 ) -> tuple[Envelope, ...]:
     """Return the envelopes to test *target* with, in the order of sending, each with two new tokens.
 
     *hostname* is what the server calls itself, or its PTR; None, and whatever is no host name,
-    leaves out the forms that need one. *extensions* are ids from ``suggested``.
+    leaves out the forms that need one. *extensions* are ids from ``suggested``. *first* is the id of the
+    form that relayed last: where it still does, nothing else need be tried.
 
     Raises:
         BadInput: a token is too short, too long or not ``[a-z0-9]``.
     """
     name = host_name(hostname) if hostname is not None else None
-    forms = _FORMS + tuple(form for form in _EXTENSIONS if form.test in extensions)
+    forms = _FORMS + tuple(form for form in _EXTENSIONS if form.test in extensions or form.test == first)
+    forms = tuple(sorted(forms, key=lambda form: form.test != first))
     return tuple(_envelope(form, target, identity, name, token) for form in forms)
 
 
@@ -178,8 +181,8 @@ def title(test: str) -> str:
 def _envelope(
     form: _Form, target: Address, identity: Identity, hostname: str | None, token: TokenSource
 ) -> Envelope:
-    tl = TokenKind.RECIPIENT + _checked(token())
-    sl = TokenKind.SENDER + _checked(token())
+    tl = _checked(token(TokenKind.RECIPIENT))
+    sl = _checked(token(TokenKind.SENDER))
     td = identity.recipient_domain
     domain = _SUFFIXES.privatesuffix(hostname) if hostname is not None else None
     values = {
@@ -220,5 +223,5 @@ def _not_applicable(templates: str, hostname: str | None, domain: str | None) ->
 
 def _checked(token: str) -> str:
     if not _TOKEN.fullmatch(token):
-        raise BadInput("a test token must be 20 to 47 lower-case letters and digits")
+        raise BadInput("a test token must be its letter and 20 to 47 lower-case letters and digits")
     return token

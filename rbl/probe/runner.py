@@ -7,19 +7,21 @@ is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``de
 
 import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from rbl import lifecycle
+from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
-from rbl.errors import RblError, Unavailable
+from rbl.errors import RblError
 from rbl.lifecycle import Event
 from rbl.probe.dialogue import Contact
+from rbl.probe.lease import Lease
 from rbl.probe.step import Step, Tools
 from rbl.probe.verdict import Offered, Returned, verdict
-from rbl.store import conclusions, probes, runs
+from rbl.store import attendance, conclusions, probes, runs
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -29,8 +31,6 @@ _log = structlog.get_logger()
 
 # A resolver answers within this or not at all; the name is only a help.
 _NAME_TIMEOUT_SECONDS = 10
-# Renewed so often that one renewal may fail.
-_RENEWALS_PER_LEASE = 3
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -54,15 +54,23 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
     with tools.store.writing() as session:
         runs.held(session, claim)
         rows = probes.envelopes(session, claim.run_id)
-        window = policy.times.return_window
-        offered = [_offered(row, window, now) for row in rows]
+        heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
+        offered = [_offered(row, heard, policy.times) for row in rows]
         returned = [Returned(one.kind, one.peer) for one in probes.receipts(session, claim.run_id)]
         found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
         more = any(row.result is None for row in rows)
-        facts = conclusions.facts(session, claim, found, now, more_envelopes=more)
+        until = [_waited_until(row, heard, policy.times) for row in rows]
+        facts = conclusions.facts(
+            session,
+            claim,
+            found,
+            now,
+            more_envelopes=more,
+            waited_until=max((one for one in until if one is not None), default=None),
+        )
         outcome = lifecycle.after_step(found, facts, policy.times, now)
         if outcome.event is Event.DEFER and outcome.next_due is not None:
-            probes.try_again(session, claim)
+            probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
     _tell(claim, found, outcome.why, state, was_listed=facts.listed)
     return found
@@ -81,8 +89,9 @@ async def name_of(address: Address) -> str | None:
 
 async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Contact | None:
     """Return how the step's sessions went, with the lease renewed all the while."""
-    sessions = asyncio.create_task(_sessions(tools, claim, first_wait))
-    renewals = asyncio.create_task(_keep_lease(tools, claim))
+    lease = Lease(tools.store, claim, tools.settings.probe.lease, tools.clock)
+    sessions = asyncio.create_task(_sessions(tools, claim, first_wait, lease))
+    renewals = asyncio.create_task(lease.keep())
     try:
         await asyncio.wait({sessions, renewals}, return_when=asyncio.FIRST_COMPLETED)
         if not sessions.done():
@@ -94,10 +103,10 @@ async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Con
         await asyncio.gather(sessions, renewals, return_exceptions=True)
 
 
-async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta) -> Contact | None:
+async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> Contact | None:
     """Return how the last session of the step began; a fault of the program is nobody else's."""
     try:
-        return await Step(tools, claim, first_wait).run()
+        return await Step(tools, claim, first_wait, lease).run()
     except RblError:
         raise
     except Exception:  # noqa: BLE001 — the rim: the run must end, and not be tried for ever
@@ -105,36 +114,31 @@ async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta) -> Contac
         return Contact.OUR_FAULT
 
 
-async def _keep_lease(tools: Tools, claim: Claim) -> None:
-    """Renew the lease until cancelled.
-
-    Raises:
-        Conflict: it was lost.
-    """
-    lease = tools.settings.probe.lease
-
-    def renew() -> None:
-        with tools.store.writing() as session:
-            runs.renew(session, claim, tools.clock(), lease)
-
-    while True:
-        await asyncio.sleep(lease.total_seconds() / _RENEWALS_PER_LEASE)
-        with suppress(Unavailable):  # the next renewal may succeed before the lease runs out
-            await asyncio.to_thread(renew)
-
-
-def _offered(row: EnvelopeRow, window: timedelta, now: datetime) -> Offered:
+def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Offered:
+    until = _waited_until(row, heard, times)
     return Offered(
         test=row.test_id,
         result=row.result,
         reply=row.reply or "",
         taken=row.sent_at is not None,
-        awaited=_is_awaited(row, window, now),
+        awaited=until is not None and heard.known_until < until,
+        unheard=until is not None
+        and row.sent_at is not None
+        and was_missed(row.sent_at, heard, times.first_wait),
     )
 
 
-def _is_awaited(row: EnvelopeRow, window: timedelta, now: datetime) -> bool:
-    return row.result is EnvelopeResult.QUEUED and row.sent_at is not None and now < row.sent_at + window
+def _waited_until(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> datetime | None:
+    """Return until when the message of *row* is waited for, None where it is not in a queue."""
+    if row.result is not EnvelopeResult.QUEUED or row.sent_at is None:
+        return None
+    return waited_until(row.sent_at, heard, times.return_window, times.first_wait)
+
+
+def _first_sent(rows: Sequence[EnvelopeRow]) -> datetime | None:
+    """Return when the first of the messages that did not come back yet was taken."""
+    queued = (row.sent_at for row in rows if row.result is EnvelopeResult.QUEUED)
+    return min((sent_at for sent_at in queued if sent_at is not None), default=None)
 
 
 def _names(probe: Probe) -> tuple[str, ...]:

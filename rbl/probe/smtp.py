@@ -9,7 +9,7 @@ is the record.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Self
@@ -32,11 +32,23 @@ _POSTFIX_DENIES = re.compile(r"454 4\.7\.1 .*: Relay access denied")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
+def _always() -> bool:
+    return True
+
+
 class Session:
     """One connection, from the greeting to QUIT. Open it with ``async with Session.open(...)``."""
 
-    def __init__(self, probe: Probe, transcript: Transcript, connection: Connection | None) -> None:
+    def __init__(
+        self,
+        probe: Probe,
+        transcript: Transcript,
+        connection: Connection | None,
+        may_speak: Callable[[], bool],
+    ) -> None:
         self._probe = probe
+        self._may_speak = may_speak
+        self._is_silenced = False
         self._transcript = transcript
         self._connection = connection
         self._in_tls = False
@@ -53,27 +65,29 @@ class Session:
         source: Address | None = None,
         deadline: float = float("inf"),
         clock: Clock = utc_now,
+        may_speak: Callable[[], bool] = _always,
     ) -> AsyncIterator[Self]:
         """Connect to *target* and greet it; ``greeting`` says how far that came.
 
         From *source*, by default the probe's source address. No wait goes beyond *deadline*, in the
-        event loop's time. Ends with QUIT, except when cancelled.
+        event loop's time. Before each command but QUIT *may_speak* is asked; once it says no, nothing
+        more is said. Ends with QUIT, except within a message; when cancelled without waiting.
         """
         transcript = Transcript(clock)
         found = await _connect(target, probe, source or probe.source_address, deadline, transcript)
         if isinstance(found, NoConnection):
             transcript.add("note", found.why)
-            session = cls(probe, transcript, None)
+            session = cls(probe, transcript, None, may_speak)
             session.greeting = Greeting(found.contact, found.why)
             yield session
             return
-        session = cls(probe, transcript, found)
+        session = cls(probe, transcript, found, may_speak)
         try:
             session.greeting = await session._greet(found)
             yield session
             await session.close()
         except BaseException:
-            found.abort()
+            found.leave()
             raise
 
     @property
@@ -99,6 +113,8 @@ class Session:
         if not self.over and not self._in_tls and _demands_tls(outcome.reply):
             problem = await self._start_tls(connection, envelope.test)
             outcome = problem or await self._offer(connection, envelope, message)
+        if self._is_silenced:
+            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, outcome.why)
         return outcome
 
     async def help(self) -> str:
@@ -156,7 +172,14 @@ class Session:
         """Return the answer to *command*, sent after the polite pause."""
         if connection.ended is None:
             await asyncio.sleep(self._probe.command_delay.total_seconds())
+            self._fall_silent(connection)
         return self._heard(connection, await connection.ask(command, self._probe.command_timeout))
+
+    def _fall_silent(self, connection: Connection) -> None:
+        """End the session where nothing more may be said, since the test is another's now."""
+        if connection.ended is None and not self._may_speak():
+            self._is_silenced = True
+            connection.abandon("the time of this tester is over: another may have taken its place")
 
     def _heard(self, connection: Connection, reply: Reply | Ended) -> Reply | Ended:
         """Return *reply*, after which no more is said where it was a goodbye."""
@@ -179,6 +202,9 @@ class Session:
         data = await self._ask(connection, "DATA")
         if isinstance(data, Ended) or data.code != 354:
             return _outcome(connection, test, data, EnvelopeResult.REFUSED_DATA)
+        self._fall_silent(connection)
+        if connection.ended is not None:
+            return _outcome(connection, test, connection.ended, EnvelopeResult.REFUSED_DATA)
         octets = dot_stuffed(message)
         self._transcript.add("note", f"message of {len(octets)} octets")
         answer, sent_at = await connection.send_message(octets, self._probe.data_timeout)

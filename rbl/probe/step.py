@@ -1,32 +1,41 @@
 """The outgoing half of one step of a probe run: up to four sessions, and every result recorded at once.
 
-Between envelopes it looks whether it may go on: the kill switch, the do-not-test list, a message that
-came back meanwhile, the step's time. What the host does is recorded, never raised. It concludes
-nothing; ``runner`` does. Log event: ``probed``, once for a step.
+Before each envelope it looks whether it may go on: the lease, the kill switch, the do-not-test list, a
+message that came back meanwhile, the step's time. What the host does is recorded, never raised. It
+concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
+
+A listed host is first offered the form that relayed last, and one message: where it is still open, that
+comes back and is all. Forms whose messages are waited for are offered again where somebody asked for a
+look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
+from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
+from rbl.lifecycle import DAY
 from rbl.probe import message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
+from rbl.probe.lease import Lease
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
+from rbl.probe.rows import envelope_of, planned_row
 from rbl.probe.smtp import Session
-from rbl.store import exemptions, probes, switches
+from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.runs import Claim
 from rbl.terms import Address, EnvelopeResult, Purpose
+from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
 
@@ -34,6 +43,9 @@ _log = structlog.get_logger()
 MAX_SESSIONS = 4
 # An answer that a receipt gave is proof enough to stop at.
 _PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
+# Of a host that is in DNS: what relayed last is likely to do it again.
+_OF_LISTED = frozenset({Purpose.RETEST, Purpose.PERIODIC})
+_REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
 _REASONS = {
     Purpose.NOMINATION: "spam that came through this server was reported",
@@ -42,6 +54,8 @@ _REASONS = {
     Purpose.FOLLOW_UP: "this server was an open relay until lately: does it stay closed?",
 }
 
+_Choose = Callable[[Session], Awaitable[list[Envelope]]]
+_Offer = Callable[[Session, list[Envelope]], Awaitable[int]]
 NameOf = Callable[[Address], Awaitable[str | None]]
 """Returns the host name that the reverse DNS gives an address, or None."""
 
@@ -60,9 +74,10 @@ class Tools:
 class Step:
     """The sessions of one step. Make a new one for each; ``run`` it once."""
 
-    def __init__(self, tools: Tools, claim: Claim, first_wait: timedelta) -> None:
+    def __init__(self, tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> None:
         """*first_wait*: how long messages under way are waited for before more are sent."""
         self._tools = tools
+        self._lease = lease
         self._claim = claim
         self._first_wait = first_wait
         self._probe = tools.settings.probe
@@ -70,6 +85,9 @@ class Step:
         self._deadline = asyncio.get_running_loop().time() + self._probe.run_timeout.total_seconds()
         self._began = tools.clock()
         self._messages = 0
+        is_first_look = claim.purpose in _OF_LISTED and not claim.steps_done
+        self._most_messages = 1 if is_first_look else self._probe.messages_per_step
+        self._sessions = 0
         self._stopped = False
         self._answered = False  # it answered some envelope, in this step or an earlier one
         self._contact: Contact | None = None
@@ -83,29 +101,46 @@ class Step:
         """
         rows = await asyncio.to_thread(self._rows)
         self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
-        sessions = 0
-        while sessions < MAX_SESSIONS and await self._wants_session(rows):
-            sessions += 1
-            await self._session(rows)
+        if self._claim.look_again:
+            await self._again()
+            rows = await asyncio.to_thread(self._rows)
+        while await self._wants_session(rows):
+            await self._session(partial(self._untried, rows=rows), self._offer)
             if self._contact is not Contact.GREETED:
                 break
             rows = await asyncio.to_thread(self._rows)
+        await self._must_hold()
         if self._contact in _SHUT_OUT and not self._answered:
             await self._try_second_source()
         _log.info(
             "probed",
             address=str(self._claim.address),
             run=self._claim.run_id,
-            sessions=sessions,
+            sessions=self._sessions,
             messages=self._messages,
             contact=self._contact.value if self._contact else None,
         )
         return self._contact
 
+    async def _again(self) -> None:
+        """Offer the forms whose messages are waited for once more, until one is still not refused."""
+        told: frozenset[str] = frozenset()
+        while not self._stopped and await self._may_connect():
+            rows = await asyncio.to_thread(self._rows)
+            awaited = [
+                row for row in rows if row.result is EnvelopeResult.QUEUED and row.test_id not in told
+            ]
+            if not awaited:
+                return
+            told |= {row.test_id for row in awaited[: self._probe.envelopes_per_session]}
+            await self._session(partial(_given, rows=awaited), self._offer_again)
+            if self._contact is not Contact.GREETED:
+                self._stopped = True
+
     async def _wants_session(self, rows: list[EnvelopeRow]) -> bool:
         """Whether some envelope is left to try, and it may be tried now."""
         left = not rows or any(row.result is None for row in rows)
-        return left and not self._stopped and not self._too_soon(rows) and await self._may_go_on()
+        return left and not self._stopped and not self._too_soon(rows) and await self._may_connect()
 
     def _too_soon(self, rows: list[EnvelopeRow]) -> bool:
         """Whether messages of an earlier step may come back any moment: the run was woken by another."""
@@ -115,22 +150,29 @@ class Step:
             for row in rows
         )
 
-    async def _session(self, rows: list[EnvelopeRow]) -> None:
+    async def _session(self, choose: _Choose, offer: _Offer) -> None:
+        """Connect, and *offer* the envelopes that *choose* says."""
+        self._sessions += 1
         async with Session.open(
-            self._claim.address, self._probe, deadline=self._deadline, clock=self._tools.clock
+            self._claim.address,
+            self._probe,
+            deadline=self._deadline,
+            clock=self._tools.clock,
+            may_speak=self._lease.holds,
         ) as session:
             self._contact = session.greeting.contact
             told = 0
             if self._contact is Contact.GREETED:
-                envelopes = await self._planned(session, rows)
-                told = await self._offer(session, envelopes[: self._probe.envelopes_per_session])
+                envelopes = await choose(session)
+                told = await offer(session, envelopes[: self._probe.envelopes_per_session])
+        await self._must_hold()
         await asyncio.to_thread(self._record, [], session, told)
 
     async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
-        for number, envelope in enumerate(envelopes):
-            if number and not await self._may_go_on():
+        for envelope in envelopes:
+            if not await self._may_go_on():
                 break
             outcome = await session.try_envelope(envelope, self._message(envelope))
             if outcome.result is EnvelopeResult.NOT_RUN:
@@ -138,36 +180,56 @@ class Step:
             self._answered = True
             self._messages += outcome.sent_at is not None
             told = await asyncio.to_thread(self._record, [outcome], session, told)
-            if self._messages >= self._probe.messages_per_step:
+            if self._messages >= self._most_messages:
                 self._stopped = True
                 break
         return told
 
-    async def _planned(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
+    async def _offer_again(self, session: Session, envelopes: list[Envelope]) -> int:
+        """Offer *envelopes* that were taken before, as long as they are refused now; return the same."""
+        told = 0
+        for envelope in envelopes:
+            if not await self._may_go_on():
+                break
+            outcome = await session.try_envelope(envelope, self._message(envelope))
+            if outcome.result not in _REFUSALS:  # it is as before, or nobody can tell: the wait goes on
+                self._messages += outcome.sent_at is not None
+                self._stopped = outcome.result is not EnvelopeResult.NOT_RUN
+                break
+            refused = replace(outcome, result=EnvelopeResult.REFUSED, sent_at=None)
+            told = await asyncio.to_thread(self._record, [refused], session, told)
+        return told
+
+    async def _untried(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
         """Return the envelopes that are left, after making and storing the plan where there is none."""
+        if rows:
+            return [envelope_of(row) for row in rows if row.result is None]
+        return await self._planned(session)
+
+    async def _planned(self, session: Session) -> list[Envelope]:
+        """Make and store the plan, and return what applies of it."""
         greeting = session.greeting
-        if not rows:
-            platform = platforms.recognise(greeting.text)
-            told = greeting.text
-            if platform is None:  # a bare greeting: some servers are known by their HELP
-                told = f"{greeting.text}\n{await session.help()}"
-                platform = platforms.recognise(told)
-            hostname = greeting.hostname or await self._tools.name_of(self._claim.address)
-            planned = planning.plan(
-                self._claim.address,
-                self._identity,
-                hostname,
-                new_token,
-                extensions=planning.suggested(platform, frozenset()),
-            )
-            await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
-            return [envelope for envelope in planned if envelope.skipped is None]
-        return [_envelope(row) for row in rows if row.result is None]
+        platform = platforms.recognise(greeting.text)
+        told = greeting.text
+        if platform is None:  # a bare greeting: some servers are known by their HELP
+            told = f"{greeting.text}\n{await session.help()}"
+            platform = platforms.recognise(told)
+        hostname = greeting.hostname or await self._tools.name_of(self._claim.address)
+        planned = planning.plan(
+            self._claim.address,
+            self._identity,
+            hostname,
+            self._new_token,
+            extensions=planning.suggested(platform, frozenset()),
+            first=await asyncio.to_thread(self._relayed_last),
+        )
+        await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
+        return [envelope for envelope in planned if envelope.skipped is None]
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
         source = self._probe.second_source_address
-        if source is None:
+        if source is None or not await self._may_connect():
             return
         async with Session.open(
             self._claim.address,
@@ -180,20 +242,58 @@ class Step:
                 self._contact = Contact.BLOCKED
         await asyncio.to_thread(self._record, [], session, 0)
 
+    async def _must_hold(self) -> None:
+        """See that the run is still ours.
+
+        Raises:
+            Conflict: it is not.
+        """
+        if not await asyncio.to_thread(self._lease.is_held):
+            raise runs.lost(self._claim)
+
+    async def _may_connect(self) -> bool:
+        """Whether another session may begin, which is counted."""
+        may = self._sessions < MAX_SESSIONS + self._is_shut_out and await self._may_go_on()
+        if may and not await asyncio.to_thread(self._connect):
+            _log.warning("probe_error", address=str(self._claim.address), why="connected too often today")
+            self._stopped, may = True, False
+        return may
+
+    @property
+    def _is_shut_out(self) -> bool:
+        return self._contact in _SHUT_OUT
+
     async def _may_go_on(self) -> bool:
+        """Whether another envelope may be offered; the step ends where not."""
         in_time = asyncio.get_running_loop().time() < self._deadline
         self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._is_forbidden)
         return not self._stopped
 
     def _is_forbidden(self) -> bool:
-        """Whether no further envelope may go out: switched off, opted out, or proven already."""
+        """Whether no further envelope may go out: lost, switched off, opted out, or proven already."""
         with self._tools.store.reading() as session:
+            if not (self._lease.holds() and runs.is_held(session, self._claim, self._tools.clock())):
+                return True
             try:
                 exemptions.refuse_test_of(session, self._claim.address)
             except Refused:
                 return True
             proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
             return proven or not switches.is_on(session, switches.PROBING)
+
+    def _connect(self) -> bool:
+        """Count one more connection to the host, and return whether it may be made today."""
+        now = self._tools.clock()
+        with self._tools.store.writing() as session:
+            count = probes.count_connections(session, self._claim.host_id, now - DAY)
+            if count >= self._probe.connections_per_day:
+                return False
+            probes.connect(session, self._claim, now)
+        return True
+
+    def _relayed_last(self) -> str | None:
+        with self._tools.store.reading() as session:
+            return probes.relayed_last(session, self._claim.host_id)
 
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:
@@ -203,7 +303,7 @@ class Step:
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
     ) -> None:
         with self._tools.store.writing() as session:
-            probes.plan(session, self._claim, [_row(envelope) for envelope in planned], hostname)
+            probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
             probes.greeted(session, self._claim, told, platform)
 
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
@@ -216,6 +316,9 @@ class Step:
         with self._tools.store.writing() as session:
             probes.record(session, self._claim, tried, lines[told:])
         return len(lines)
+
+    def _new_token(self, kind: TokenKind) -> str:
+        return testtoken.make(kind, self._tools.mark_key)
 
     def _message(self, envelope: Envelope) -> bytes:
         claim = self._claim
@@ -233,37 +336,11 @@ class Step:
         return message.compose(envelope, self._identity, occasion, key=self._tools.mark_key, now=now)
 
 
+async def _given(_session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
+    return [envelope_of(row) for row in rows]
+
+
 def identity_of(settings: Settings) -> Identity:
     """Return the names that the tester goes by."""
     domain = settings.collector.domain
     return Identity(settings.probe.ehlo_name or "", domain, settings.probe.sender_domain or domain)
-
-
-def new_token() -> str:
-    """Return a new unguessable token of 128 random bits."""
-    return secrets.token_hex(16)
-
-
-def _row(envelope: Envelope) -> EnvelopeRow:
-    return EnvelopeRow(
-        id=0,  # the database gives it
-        test_id=envelope.test,
-        token=envelope.recipient_token,
-        sender_token=envelope.sender_token,
-        mail_from=envelope.mail_from,
-        rcpt_to=envelope.rcpt_to,
-        result=None if envelope.skipped is None else EnvelopeResult.NOT_RUN,
-        reply=envelope.skipped,
-        sent_at=None,
-    )
-
-
-def _envelope(row: EnvelopeRow) -> Envelope:
-    return Envelope(
-        row.test_id,
-        planning.title(row.test_id),
-        row.mail_from,
-        row.rcpt_to,
-        row.token,
-        row.sender_token,
-    )

@@ -2,8 +2,9 @@
 
 OPEN only when our own message came back from the host itself: no answer of the server ever proves
 it. CLOSED only when every form that applies was refused for good, bounced, or lost for as long as
-mail servers keep trying: one form that timed out or was never tried leaves it undecided, since that
-one may be the one that relays. What cannot be explained decides nothing (RFC 6471 §2.1).
+mail servers keep trying, with our collector there all the while: one form that timed out or was never
+tried leaves it undecided, since that one may be the one that relays, and so does one whose message
+may have come to a door that was shut. What cannot be explained decides nothing (RFC 6471 §2.1).
 
 How a mixture is judged: 24 refused and one timed out is DEFERRED, and the next step tries that one
 again; so the host is not listed for it, and a listed one is not delisted for it.
@@ -39,7 +40,8 @@ class Offered:
     """One envelope of the run: what became of it, over all steps.
 
     *result* None: not tried yet. NOT_RUN: it does not apply to this host. *taken* tells whether a
-    whole message was handed over, and *awaited* whether it may still come back.
+    whole message was handed over, and *awaited* whether it may still come back. *unheard*: when it
+    was taken nobody may have listened for it, so that its staying away says nothing.
     """
 
     test: str
@@ -47,6 +49,7 @@ class Offered:
     reply: str = ""
     taken: bool = False
     awaited: bool = False
+    unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def _is_conclusive(form: Offered) -> bool:
         return True
     if form.result is EnvelopeResult.BOUNCED:
         return form.taken
-    return form.result is EnvelopeResult.QUEUED and not form.awaited
+    return form.result is EnvelopeResult.QUEUED and not form.awaited and not form.unheard
 
 
 def _undecided(forms: Sequence[Offered], contact: Contact | None) -> Verdict:

@@ -35,6 +35,8 @@ _PAUSE_SECONDS = 0.1
 _LONGEST_SLEEP = timedelta(seconds=30)
 # Until the database is asked again after it did not answer.
 _AFTER_FAULT = timedelta(seconds=1)
+# Beyond its places, for retests alone: hosts that dawdle hold up no owner who closed his.
+_RETEST_PLACES = 2
 # How often listings are looked at that end, or are to be tested again, by their age.
 _TIDY_EVERY_SECONDS = 60
 
@@ -86,10 +88,12 @@ class Worker:
     async def _take(self) -> datetime | None:
         """Begin as many due runs as may be under way at once; return when the next is due."""
         try:
-            while len(self._steps) < self._tools.settings.probe.concurrency and not self._stopping:
-                claim = await asyncio.to_thread(self._claim)
+            places = self._tools.settings.probe.concurrency
+            while len(self._steps) < places + _RETEST_PLACES and not self._stopping:
+                is_full = len(self._steps) >= places
+                claim = await asyncio.to_thread(self._claim, retests_only=is_full)
                 if claim is None:
-                    return await asyncio.to_thread(self._next_due)
+                    return None if is_full else await asyncio.to_thread(self._next_due)
                 step = asyncio.create_task(self._step(claim))
                 self._steps[step] = claim
                 step.add_done_callback(self._done)
@@ -158,8 +162,10 @@ class Worker:
         for policy in self._policies.values():
             with self._tools.store.writing() as session:
                 retests.queue_periodic(session, policy, now)
+        with self._tools.store.writing() as session:
+            retests.forget(session, now)
 
-    def _claim(self) -> Claim | None:
+    def _claim(self, *, retests_only: bool) -> Claim | None:
         probe = self._tools.settings.probe
         with self._tools.store.writing() as session:
             return runs.claim(
@@ -169,6 +175,7 @@ class Worker:
                 probe.lease,
                 self._policies,
                 outbound=probe.enabled,
+                retests_only=retests_only,
             )
 
     def _release(self, claims: Iterable[Claim]) -> None:

@@ -48,14 +48,14 @@ class Counters:
             "Answers of listings that were not counted by listing: too many listings were asked for",
             registry=registry,
         )
-        refused = Counter(
-            "rbl_dns_connections_refused",
-            "TCP connections closed at once because of a limit",
+        displaced = Counter(
+            "rbl_dns_connections_displaced",
+            "TCP connections, of all or of one client, closed while idle because another one came",
             ("limit",),
             registry=registry,
         )
-        self.refused_total = refused.labels("total")
-        self.refused_client = refused.labels("client")
+        self.displaced_total = displaced.labels("total")
+        self.displaced_client = displaced.labels("client")
         self.connections = Gauge("rbl_dns_connections", "TCP connections open now", registry=registry)
         self.serial = Gauge("rbl_zone_serial", "Serial that DNS answers from", ("zone",), registry=registry)
         self.listings = Gauge(

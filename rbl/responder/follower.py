@@ -24,6 +24,7 @@ from pathlib import Path
 
 import structlog
 
+from rbl import privatefiles
 from rbl.errors import NotFound, RblError
 from rbl.responder.catalogue import Catalogue
 from rbl.responder.counters import Counters
@@ -69,6 +70,7 @@ class _Followed:
     entryless: int | None = None  # the serial at which the journal was seen to have no entry yet
     fault: str | None = None
     read_at: float = field(default_factory=time.monotonic)
+    caught_up: bool = False  # the journal was read to its head, once
     written_serial: int | None = None
     unwritten: bool = False
 
@@ -120,6 +122,10 @@ class Follower:
     def ready(self) -> bool:
         """Whether every zone has an index to answer from."""
         return self._catalogue.ready()
+
+    def has_caught_up(self) -> bool:
+        """Whether every zone was at the head of its journal, at least once."""
+        return all(zone.caught_up for zone in self._zones)
 
     def standings(self) -> dict[str, Standing]:
         """Return where each zone stands, by apex."""
@@ -189,6 +195,7 @@ class Follower:
                 )
             return False
         zone.read_at = time.monotonic()
+        zone.caught_up = True
         if zone.fault is not None:
             zone.fault = None
             _log.info("journal_found", zone=zone.name)
@@ -307,7 +314,7 @@ class Follower:
 
     def _write(self, zone: _Followed, index: Index) -> None:
         try:
-            zone.path.parent.mkdir(parents=True, exist_ok=True)
+            privatefiles.make_folder(zone.path.parent)
             snapshot.write(index, zone.path)
         except OSError as fault:
             if not zone.unwritten:

@@ -39,6 +39,8 @@ from rbl.zone.zonefile import Kind
 
 OUTCOMES = tuple(Outcome(word) for word in _hotpath.OUTCOMES)
 _HIT_IPV4, _HIT_IPV6, _HIT_NAME, _HIT_WILDCARD = 1, 2, 3, 4  # as in _hotpath_answer.pxi
+# How long a thread waits in its socket before it looks whether it has to stop: a struct timeval.
+_LONGEST_WAIT = struct.pack("@ll", 0, 200_000)
 _HITS_OF_NAMES = frozenset({_HIT_NAME, _HIT_WILDCARD})
 
 
@@ -165,7 +167,7 @@ class HotUdpServer:
         self._keys_told: list[list[int]] = [[] for _ in self._workers]
         self._failures_told = self._overruns_told = self._unplaced_told = 0
         for bound in sockets:
-            bound.setblocking(True)  # noqa: FBT003  # the socket module has it so
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LONGEST_WAIT)
         counters.watch(self.tell_counts)
         hot_path.usage.watch(self.tell_key_counts)
         counters.watch(self._tell_unplaced)
@@ -176,10 +178,12 @@ class HotUdpServer:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Answer what waits in the sockets, then close them."""
+    def stop(self, *, shared: bool = False) -> None:
+        """Answer what waits in the sockets, then close them; they go on where another reads them too."""
         for worker, bound in zip(self._workers, self._sockets, strict=True):
             worker.stop()
+            if shared:
+                continue  # it sees it after its longest wait
             # Linux wakes whoever waits in an unconnected socket, and then says that it is unconnected.
             with contextlib.suppress(OSError):
                 bound.shutdown(socket.SHUT_RD)

@@ -3,8 +3,10 @@
 With the compiled hot path UDP has several sockets at each address and a thread for each of them.
 
 Neither shares a thread with the web server or the prober, so that nothing there delays an answer.
-What is answered comes from a callable; ``udp`` and ``tcp`` move the bytes. All addresses are bound
-before the first query is answered, and a stop finishes what has arrived.
+What is answered comes from a callable; ``udp`` and ``tcp`` move the bytes, ``binding`` makes the
+sockets. All addresses are bound before the first query is answered, and a stop finishes what has
+arrived. Sockets may come from another process and go to another one, which then read them both until one
+of them stops: nothing that waits in a socket is lost.
 
 RFC 1035 §4.2, RFC 7766 (TCP). Log events: ``dns_listening``, ``query_error`` (with traceback).
 """
@@ -19,19 +21,16 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from rbl.config import Listen
-from rbl.errors import ConfigError
+from rbl.responder import binding
 from rbl.responder.answer import Reply
+from rbl.responder.binding import Bound
 from rbl.responder.client import Client
 from rbl.responder.codes import Outcome
 from rbl.responder.counters import Counters
 from rbl.responder.hits import HitCounts
 from rbl.responder.tcp import TcpLimits, TcpServer
-from rbl.responder.udp import UdpServer, forbid_fragments
+from rbl.responder.udp import UdpServer, set_fragments
 from rbl.responder.wire import pack_servfail
-
-_BACKLOG = 256
-_PORT_TRIES = 20  # for a port that is free for both transports, where the system chooses it
-_RECEIVE_BUFFER = 4 * 1024 * 1024  # a burst of some 10,000 queries waits rather than is lost
 
 if TYPE_CHECKING:
     # It exists only where there was a compiler.
@@ -46,8 +45,8 @@ class _Udp(Protocol):
     def start(self) -> None:
         """Answer from now on, in threads."""
 
-    def stop(self) -> None:
-        """Answer what waits in the sockets, then close them."""
+    def stop(self, *, shared: bool) -> None:
+        """Answer what waits in the sockets, then close them; they go on where another reads them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,45 +87,46 @@ class Server:
         self._udp: _Udp | None = None
         self._hot_udp: hotpath.HotUdpServer | None = None
         self._tcp: TcpServer | None = None
+        self._sockets: list[Bound] = []
+        self._inherited = self._given = False  # the sockets: from, and to, another process
         self.bound: tuple[Listen, ...] = ()  # with the ports that the system chose for 0
 
-    def start(self) -> None:
-        """Bind every address, then answer.
+    def start(self, inherited: Iterable[socket.socket] = ()) -> None:
+        """Bind every address that none of *inherited* is bound to, then answer.
 
         Raises:
             ConfigError: names each address that cannot be bound, and why.
         """
-        pairs: list[tuple[socket.socket, socket.socket]] = []
-        more: list[socket.socket] = []
-        faults = []
-        for listen in self._listen:
-            try:
-                pairs.append(_bind_pair(listen))
-                if self._hot is not None:
-                    more += _bind_more(pairs[-1][0], self._hot.count() - 1)
-            except OSError as fault:
-                faults.append(f"dns.listen: cannot listen on {listen}: {fault.strerror or fault}")
-        if faults:
-            for bound in (*more, *(bound for pair in pairs for bound in pair)):
-                bound.close()
-            raise ConfigError(faults)
-        if not self._fragments:
-            for bound in (*(udp for udp, _ in pairs), *more):
-                forbid_fragments(bound)
-        self.bound = tuple(Listen(*udp.getsockname()[:2]) for udp, _ in pairs)
-        self._udp = self._udp_server([*(udp for udp, _ in pairs), *more])
-        self._tcp = TcpServer([tcp for _, tcp in pairs], self._answer, self._counters, self._tcp_limits)
+        udp_sockets = 1 if self._hot is None else self._hot.count()
+        before = list(inherited)
+        self._inherited = bool(before)
+        self._sockets = binding.bind(self._listen, udp_sockets, before)
+        udp = [each for bound in self._sockets for each in bound.udp]
+        for each in udp:
+            set_fragments(each, allowed=self._fragments)
+        self.bound = tuple(bound.place for bound in self._sockets)
+        self._udp = self._udp_server(udp)
+        tcp = [bound.tcp for bound in self._sockets]
+        self._tcp = TcpServer(tcp, self._answer, self._counters, self._tcp_limits)
         self._udp.start()
         self._tcp.start()
         _log.info("dns_listening", addresses=" ".join(map(str, self.bound)))
 
     def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
-        """Take no more queries, answer those that have arrived, close; at most *grace* for TCP."""
+        """Take no more queries, answer those that have arrived, close; at most *grace* for TCP.
+
+        Where another process goes on with the sockets, clients may finish on open connections.
+        """
         udp, self._udp = self._udp, None
         tcp, self._tcp = self._tcp, None
         if udp is not None and tcp is not None:
-            udp.stop()
-            tcp.stop(grace)
+            udp.stop(shared=self._inherited or self._given)
+            tcp.stop(grace, finishing=self._given)
+
+    def share(self) -> Sequence[socket.socket]:
+        """Return all sockets, for another process to read them too: from now on they outlive a stop."""
+        self._given = True
+        return [each for bound in self._sockets for each in bound.all()]
 
     def take_hits(self) -> HitCounts:
         """Return what *hot* counted by listing since the last call; after the stop, the rest of it."""
@@ -150,58 +150,3 @@ class Server:
             return pack_servfail(packet)
         self._counters.count(reply.zone, client.transport, reply.outcome)
         return reply.packet
-
-
-def _bind_pair(listen: Listen) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP and a TCP socket bound to one address and port."""
-    for _ in range(_PORT_TRIES if listen.port == 0 else 1):
-        udp = _bind(listen.host, listen.port, socket.SOCK_DGRAM)
-        try:
-            tcp = _bind(listen.host, udp.getsockname()[1], socket.SOCK_STREAM)
-        except OSError as fault:
-            udp.close()
-            failure = fault
-            continue
-        return udp, tcp
-    raise failure
-
-
-def _bind_more(first: socket.socket, count: int) -> list[socket.socket]:
-    """Return *count* more UDP sockets at the address and port of *first*, which share its packets.
-
-    Only now may others of this program's user bind there: *first* has found it free.
-    """
-    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    host, port = first.getsockname()[:2]
-    more: list[socket.socket] = []
-    try:
-        for _ in range(count):
-            more.append(_bind(host, port, socket.SOCK_DGRAM, shared=True))  # noqa: PERF401  # see below
-    except OSError:
-        for bound in more:
-            bound.close()
-        raise
-    return more
-
-
-def _bind(host: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, kind)
-    try:
-        if family == socket.AF_INET6:
-            # 0.0.0.0 and [::] can then both be listened on, and no IPv4 client looks like IPv6.
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if kind == socket.SOCK_STREAM:
-            # A restart must not wait for the old connections' TIME_WAIT.
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        else:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
-        bound.settimeout(0)
-        bound.bind((host, port))
-        if kind == socket.SOCK_STREAM:
-            bound.listen(_BACKLOG)
-    except OSError:
-        bound.close()
-        raise
-    return bound

@@ -25,8 +25,9 @@ _LAST_PACKETS = 10_000
 # Linux, <linux/in.h>: the socket module of Python 3.11 has no name for it.
 _IP_PKTINFO = 8
 _ANCILLARY_OCTETS = 64
-# Likewise, and <linux/in6.h>: do not fragment, and believe no ICMP message about the path.
-_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE = 10, 23, 3
+# Likewise, and <linux/in6.h>. WANT: fragment what is larger than the path takes, as by default. PROBE: do
+# not fragment, and believe no ICMP message about the path.
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER, _PMTUDISC_WANT, _PMTUDISC_PROBE = 10, 23, 1, 3
 _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  # recognised here, not chosen
 
 # (host, port) or (host, port, flow, scope): what the socket module gives and takes.
@@ -35,7 +36,10 @@ _Ancillary = list[tuple[int, int, bytes]]
 
 
 class UdpServer:
-    """Answers what arrives at bound, non-blocking *sockets*, which it closes at the end."""
+    """Answers what arrives at bound *sockets*, which it closes at the end.
+
+    Whether a call waits is said in each call: the sockets' own mode may be another process's matter too.
+    """
 
     def __init__(
         self,
@@ -54,8 +58,9 @@ class UdpServer:
         """Answer from now on, in a thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Answer what waits in the sockets, then close them."""
+    def stop(self, *, shared: bool = False) -> None:
+        """Answer what waits in the sockets, then close them; they go on where another reads them too."""
+        del shared  # closing is no shutdown
         self._wake.send(b"\0")
         self._thread.join()
 
@@ -84,13 +89,13 @@ class UdpServer:
         """Answer up to *most* packets that wait in a socket of one address."""
         for _ in range(most):
             try:
-                packet, peer = bound.recvfrom(_LARGEST_QUERY)
+                packet, peer = bound.recvfrom(_LARGEST_QUERY, socket.MSG_DONTWAIT)
             except OSError:  # nothing waits, or an ICMP error came for an earlier answer
                 return
             reply = self._answer(packet, client_at(peer[0], Transport.UDP))
             if reply is not None:
                 try:
-                    bound.sendto(reply, peer)
+                    bound.sendto(reply, socket.MSG_DONTWAIT, peer)
                 except OSError:  # no route, a full buffer, port 0: as if the network had lost it
                     self._counters.send_failures.inc()
 
@@ -98,28 +103,31 @@ class UdpServer:
         """The same for a socket of every address."""
         for _ in range(most):
             try:
-                packet, ancillary, _, peer = bound.recvmsg(_LARGEST_QUERY, _ANCILLARY_OCTETS)
+                packet, ancillary, _, peer = bound.recvmsg(
+                    _LARGEST_QUERY, _ANCILLARY_OCTETS, socket.MSG_DONTWAIT
+                )
             except OSError:
                 return
             reply = self._answer(packet, client_at(peer[0], Transport.UDP))
             if reply is not None:
                 try:
-                    bound.sendmsg([reply], _source(ancillary), 0, peer)
+                    bound.sendmsg([reply], _source(ancillary), socket.MSG_DONTWAIT, peer)
                 except OSError:
                     self._counters.send_failures.inc()
 
 
-def forbid_fragments(bound: socket.socket) -> None:
-    """Have every answer from *bound* go whole or not at all (RFC 9715 §3.1).
+def set_fragments(bound: socket.socket, *, allowed: bool) -> None:
+    """Have answers from *bound* go whole or not at all (RFC 9715 §3.1), or in pieces where *allowed*.
 
     Fragments get lost at firewalls, and a forged second one spoils what a resolver remembers; a forged
     ICMP message could else have any answer above 552 octets cut. Nor does the system look for an IP
     identification then, which no whole packet needs.
     """
+    mode = _PMTUDISC_WANT if allowed else _PMTUDISC_PROBE
     if bound.family == socket.AF_INET6:
-        bound.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
+        bound.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, mode)
     else:
-        bound.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)
+        bound.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
 
 
 def answers_from_asked(bound: socket.socket) -> bool:

@@ -7,7 +7,7 @@ lock and then finds the run parked, and wakes it; so none is overlooked.
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from rbl import lifecycle
@@ -15,20 +15,22 @@ from rbl.errors import BadInput, Conflict, Refused
 from rbl.lifecycle import Event, Outcome
 from rbl.store import hosts, runs, signal
 from rbl.store.hosts import ZonePolicy
-from rbl.store.probetables import ProbeEnvelope
 from rbl.store.runs import Claim
 from rbl.store.tables import ApiKey, Host, Nomination
 from rbl.terms import Act, Purpose, State, Trust, Verdict
 
 
 def facts(
-    session: Session, claim: Claim, verdict: Verdict, now: datetime, *, more_envelopes: bool
+    session: Session,
+    claim: Claim,
+    verdict: Verdict,
+    now: datetime,
+    *,
+    more_envelopes: bool,
+    waited_until: datetime | None = None,
 ) -> lifecycle.RunFacts:
     """Return what the lifecycle must know of a run to say what *verdict* means."""
     host = session.get_one(Host, claim.host_id, with_for_update=True)
-    last_sent_at = session.execute(
-        select(func.max(ProbeEnvelope.sent_at)).where(ProbeEnvelope.run_id == claim.run_id)
-    ).scalar_one()
     if verdict is not Verdict.UNREACHABLE:
         host.unreachable_since = None
     elif host.unreachable_since is None:
@@ -36,7 +38,7 @@ def facts(
     return lifecycle.RunFacts(
         listed=host.state.in_dns,
         retries_done=claim.retries_done,
-        last_sent_at=last_sent_at,
+        waited_until=waited_until,
         more_envelopes=more_envelopes,
         unreachable_since=host.unreachable_since,
     )
@@ -64,12 +66,16 @@ def end_step(
     if outcome.next_due is None:
         run.finished_at = now
     else:
-        run.due_at = outcome.next_due
+        run.due_at = outcome.next_due if run.wanted_at is None else min(outcome.next_due, run.wanted_at)
     session.flush()
     was = host.state
     if lifecycle.allows(was, outcome.event):
         hosts.happen(session, host, outcome.event, act, policy)
         _follow(session, host, was, outcome.event, act, policy)
+    if host.state is State.LISTED and run.finished_at is not None and run.wanted_at is not None:
+        again = Act("public", "a retest was asked for while one was under way", now)
+        hosts.happen(session, host, Event.ASK_RETEST, again, policy)
+        runs.queue(session, host, Purpose.RETEST, again.actor, max(run.wanted_at, now), now)
     signal.notify(session, runs.CHANNEL)
     return host.state
 
@@ -83,7 +89,6 @@ def _follow(session: Session, host: Host, was: State, event: Event, act: Act, po
                 _list(session, host, act, policy)
         case Event.PROVE if was is not State.LISTED:  # else one more message of an earlier test came back
             host.failed_retests += 1
-            host.retest_allowed_at = act.at + times.cooldown(host.failed_retests)
             host.periodic_due_at = act.at + times.periodic_retest
         case Event.STAY:
             host.periodic_due_at = act.at + times.periodic_retest

@@ -2,7 +2,8 @@
 
 A writing transaction on SQLite takes the write lock at BEGIN: with the deferred default one that
 reads and then writes fails with "locked" whatever the busy timeout. A reading transaction sees one
-state of the database throughout, and may not write.
+state of the database throughout, and may not write. A SQLite file is made for its user alone, and those
+that SQLite lays beside it get its mode.
 
 How long a transaction waits for a database that does not answer is its store's patience: short where
 somebody waits for the answer, and without an end for what takes long (see ``patience`` and ``circuit``).
@@ -11,7 +12,7 @@ somebody waits for the answer, and without an end for what takes long (see ``pat
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 
+from rbl import privatefiles
 from rbl.errors import ConfigError, Conflict, Unavailable
 from rbl.store import patience as patiences
 from rbl.store.circuit import Circuit
@@ -44,12 +46,13 @@ class Store:
     """The database at *url*; hands out transactions. Safe to share between threads.
 
     *patience*: how long it is waited for; its *lock* on SQLite for another writer's transaction.
+    With *looking* a SQLite file is never made, nor is its form changed: there is only ``reading`` then.
 
     Raises:
         ConfigError: *url* is none we can use.
     """
 
-    def __init__(self, url: str, *, patience: Patience = AT_LEISURE) -> None:
+    def __init__(self, url: str, *, patience: Patience = AT_LEISURE, looking: bool = False) -> None:
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
@@ -66,14 +69,18 @@ class Store:
         # Readers of SQLite wait for nobody; a PostgreSQL that hangs does so for all.
         self._write_circuit = Circuit(self._forget_connections)
         self._read_circuit = Circuit() if self.is_sqlite else self._write_circuit
+        self.file: Path | None = None  # of SQLite
         if self.is_sqlite:
             if not parsed.database or parsed.database == ":memory:":
                 raise ConfigError(["database.url: SQLite needs a file: sqlite:///var/rbl.db"])
-            _prepare_folder(Path(parsed.database))
+            self.file = Path(parsed.database)
+            if not looking:
+                _prepare_folder(self.file)
         try:
-            if self.is_sqlite:
-                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", patience)
-                self.reader = _sqlite_engine(url, "BEGIN", patience)
+            if self.file is not None:
+                make = None if looking else self.file
+                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", patience, make)
+                self.reader = _sqlite_engine(url, "BEGIN", patience, make)
             else:
                 self.writer = self._postgresql_engine(parsed)
                 self.reader = self._postgresql_engine(
@@ -204,7 +211,7 @@ def _unavailable_when_down() -> Iterator[None]:
 
 def _prepare_folder(file: Path) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        privatefiles.make_folder(file.parent)
     except OSError as fault:
         raise ConfigError(
             [f"database.url: cannot make the folder {file.parent}: {fault.strerror}"]
@@ -223,15 +230,26 @@ def _pool_seconds(patience: Patience) -> float:
     return (patience.lock if patience.statement is None else patience.statement).total_seconds()
 
 
-def _sqlite_engine(url: str, begin: str, patience: Patience) -> Engine:
+def _sqlite_engine(url: str, begin: str, patience: Patience, make: Path | None) -> Engine:
+    """Return an engine whose transactions start with *begin*; the file *make* is made, None: nothing is."""
     engine = create_engine(
         url,
         poolclass=QueuePool,
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=_pool_seconds(patience),
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "uri": make is None},
     )
+
+    @event.listens_for(engine, "do_connect")
+    def prepare(dialect: object, record: object, arguments: list[str], options: object) -> None:
+        del dialect, record, options
+        if make is None:
+            # Of a file that is there already; "ro" would leave SQLite's own two files behind.
+            arguments[0] = f"{Path(arguments[0]).as_uri()}?mode=rw"
+            return
+        with suppress(OSError):  # SQLite says it in its own words
+            privatefiles.make_file(make)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, record: object) -> None:  # noqa: ANN401 — the driver's own type
@@ -239,10 +257,11 @@ def _sqlite_engine(url: str, begin: str, patience: Patience) -> Engine:
         connection.isolation_level = None  # BEGIN is ours to say, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={round(patience.lock.total_seconds() * 1000)}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        if make is not None:
+            cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
-        if begin == "BEGIN":
+        if make is None or begin == "BEGIN":
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
 

@@ -148,6 +148,12 @@ def happen(session: Session, host: Host, event: Event, act: Act, policy: ZonePol
     return became
 
 
+def look(host: Host, policy: ZonePolicy, now: datetime) -> None:
+    """Remember that the tester looks at *host* now, where it is listed: the next retest has its time."""
+    if host.state.in_dns:
+        host.retest_allowed_at = now + policy.times.retest_interval
+
+
 def withdraw(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
     """Take a host's listing back for good, and stop its test where one is under way.
 

@@ -31,6 +31,11 @@ def open_zone(session: Session, zone: str, now: datetime) -> None:
         append(session, zone, Change.EXEMPTED, str(row.network), Act(row.actor, row.why, now))
 
 
+def has_zone(session: Session, zone: str) -> bool:
+    """Whether there is a head row of *zone*."""
+    return session.get(Zone, zone) is not None
+
+
 def lock(session: Session, zone: str) -> None:
     """Keep every other writer of *zone* waiting until this transaction ends.
 

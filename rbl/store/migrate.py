@@ -3,6 +3,7 @@
 The migrations lie in ``migrations/`` of a checkout, and inside the package once it is installed.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -11,15 +12,23 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from rbl.errors import ConfigError
+from rbl.errors import ConfigError, Conflict
 from rbl.store.engine import Store
 
 PLACES = (Path(__file__).parent / "migrations", Path(__file__).parents[2] / "migrations")
 _LOCK = 0x72626C  # "rbl": two processes that start at once migrate one after the other (PostgreSQL)
 
 
-def upgrade(store: Store) -> None:
-    """Bring the database of *store* to the newest schema; nothing is done where it has it.
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A change of schema; *was* is None where there was none."""
+
+    was: str | None
+    became: str
+
+
+def upgrade(store: Store) -> Migration | None:
+    """Bring the database of *store* to the newest schema; return what that changed, None for nothing.
 
     Raises:
         Unavailable: the database does not answer.
@@ -32,8 +41,35 @@ def upgrade(store: Store) -> None:
         if not store.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         settings = configuration(connection)
-        _refuse_newer(connection, settings)
+        was, newest = _versions(connection, settings)
+        if was == newest:
+            return None
         command.upgrade(settings, "head")
+        return Migration(was, newest)
+
+
+def check(store: Store) -> None:
+    """Return if the database of *store* has the newest schema; it is not changed.
+
+    Raises:
+        Unavailable: the database does not answer.
+        ConfigError: the database is of a newer version of the program.
+        Conflict: it is of an older one, or has no schema yet.
+    """
+    with store.reading() as session:
+        connection = session.connection()
+        was, newest = _versions(connection, configuration(connection))
+    if was is None:
+        raise Conflict(
+            "the database is empty: `rbl serve` makes its tables, once; or is database.url another one?",
+            code="no-schema",
+        )
+    if was != newest:
+        raise Conflict(
+            f"the database has schema {was}, and this version of rbl reads {newest}: `rbl serve` of this"
+            " version brings it there (first make a backup); until then look with the version before",
+            code="old-schema",
+        )
 
 
 def configuration(connection: Connection) -> Config:
@@ -48,10 +84,19 @@ def configuration(connection: Connection) -> Config:
     return settings
 
 
-def _refuse_newer(connection: Connection, settings: Config) -> None:
+def _versions(connection: Connection, settings: Config) -> tuple[str | None, str]:
+    """Return the schema that the database has, and the newest one.
+
+    Raises:
+        ConfigError: the database is of a newer version of the program.
+    """
+    scripts = ScriptDirectory.from_config(settings)
     current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+    known = {script.revision for script in scripts.walk_revisions()}
     if current is not None and current not in known:
         raise ConfigError(
             [f"database.url: the database has schema {current}, unknown to this version: upgrade rbl"]
         )
+    newest = scripts.get_current_head()
+    assert newest is not None
+    return current, newest

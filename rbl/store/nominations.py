@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,11 +10,13 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from rbl import lifecycle
-from rbl.addresses import reserved_reason
+from rbl.addresses import neighbourhood, reserved_reason
 from rbl.errors import BadInput, Conflict, NotFound
 from rbl.lifecycle import Event
+from rbl.quotas import Alarm, Quotas
 from rbl.store import exemptions, hosts, runs
 from rbl.store.hosts import ZonePolicy
+from rbl.store.limits import Allowance
 from rbl.store.probetables import ProbeRun
 from rbl.store.tables import ApiKey, EvidenceItem, Host, Nomination
 from rbl.terms import Act, Address, Evidence, Nominator, Purpose, State, Trust
@@ -34,6 +36,10 @@ _OF_HOST = (
         joinedload(Nomination.host),
     )
 )
+
+
+def _nobody(_alarm: Alarm) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +69,25 @@ class NominationView:
 
 
 def nominate(
-    session: Session, new: NewNomination, nominator: Nominator, policy: ZonePolicy, now: datetime
+    session: Session,
+    new: NewNomination,
+    nominator: Nominator,
+    policy: ZonePolicy,
+    now: datetime,
+    *,
+    quotas: Quotas = Quotas(),  # noqa: B008 — frozen
+    tell: Callable[[Alarm], object] = _nobody,
 ) -> tuple[NominationView, bool]:
-    """Return the nomination that *new* makes and True, or the earlier one it repeats and False.
+    """Return the nomination that *new* makes and True, or the nominator's own that it repeats and False.
 
-    The evidence is stored, and a test is due where the host has none under way; a host that was
-    tested within a day waits for its turn. A nominator on trial only queues it for an operator.
+    The evidence is stored, once for each nominator, and the life cycle alone says whether a test is
+    due: where the host has none under way; a host that was tested within a day waits for its turn.
+    What others handed in, or what the spam says of itself, makes no difference. A nominator on trial
+    only queues it for an operator. *tell* hears when the key comes to a share of its quota.
 
     Raises:
         BadInput: the message proves another address than the one claimed, or a reserved one.
-        Refused: the address is exempt or not to be tested.
+        Refused: the address is exempt or not to be tested; the key is suspended, or over its quota.
         Conflict: the idempotency key was used for something else.
     """
     earlier = _same_request(session, new, nominator)
@@ -80,33 +95,25 @@ def nominate(
         return earlier, False
     address = new.evidence.address
     _check_address(session, new, policy)
+    allowance = Allowance(session, nominator, quotas, now, tell)
     act = Act(nominator.name, "spam was received through it", now)
     event = Event.NOMINATE if nominator.trust is Trust.TRIAL else Event.QUEUE
     host = hosts.lock_or_make(session, policy.apex, address, event, act)
-    fingerprint = _fingerprint(new.evidence)
-    repeated = _of_fingerprint(session, host.id, fingerprint)
-    if repeated is not None:
-        return view(repeated), False
-    row = Nomination(
-        host_id=host.id,
-        evidence_id=_keep_evidence(session, new, now),
-        key_id=nominator.key_id,
-        fingerprint=fingerprint,
-        idempotency_key=new.idempotency_key,
-        request_sha256=new.request_sha256,
-        received_at=new.evidence.received_at,
-        helo=new.evidence.helo,
-        hop=new.evidence.hop,
-        created_at=now,
-    )
-    session.add(row)
-    session.flush()
+    fingerprint = hashlib.sha256(new.evidence.message).hexdigest()
+    row = _own(session, host.id, nominator.key_id, fingerprint)
+    is_new = row is None
+    if row is None:
+        allowance.nominate()
+        row = _keep(session, host, new, nominator, fingerprint, now)
     if lifecycle.allows(host.state, event) and runs.is_free(session, host.id):
         hosts.happen(session, host, event, act, policy)
     if host.state is State.QUEUED and runs.is_free(session, host.id):
+        allowance.test(str(neighbourhood(address)))
         due_at = _first_test_at(session, host, now)
-        runs.queue(session, host, Purpose.NOMINATION, nominator.name, due_at, now)
-    return view(row), True
+        runs.queue(session, host, Purpose.NOMINATION, nominator.name, due_at, now, key_id=nominator.key_id)
+    elif event is Event.QUEUE:
+        runs.take_over_suspended(session, host.id, nominator.key_id)
+    return view(row), is_new
 
 
 def of_id(session: Session, nomination_id: int) -> NominationView:
@@ -195,22 +202,47 @@ def _check_address(session: Session, new: NewNomination, policy: ZonePolicy) -> 
     exemptions.refuse_test_of(session, address)
 
 
-def _fingerprint(evidence: Evidence) -> str:
-    """Return what makes two messages the same spam: the Message-ID, or all of the message without one."""
-    proof = evidence.message_id.encode() if evidence.message_id else evidence.message
-    return hashlib.sha256(proof).hexdigest()
-
-
-def _of_fingerprint(session: Session, host_id: int, fingerprint: str) -> Nomination | None:
+def _own(session: Session, host_id: int, key_id: int, fingerprint: str) -> Nomination | None:
+    """Return what the same nominator made of the same octets before; never what another did."""
     return session.execute(
-        select(Nomination).where(Nomination.host_id == host_id, Nomination.fingerprint == fingerprint)
+        select(Nomination).where(
+            Nomination.host_id == host_id,
+            Nomination.key_id == key_id,
+            Nomination.fingerprint == fingerprint,
+        )
     ).scalar_one_or_none()
 
 
+def _keep(
+    session: Session, host: Host, new: NewNomination, nominator: Nominator, fingerprint: str, now: datetime
+) -> Nomination:
+    """Make the nomination and return its row."""
+    row = Nomination(
+        host_id=host.id,
+        evidence_id=_keep_evidence(session, new, now),
+        key_id=nominator.key_id,
+        fingerprint=fingerprint,
+        idempotency_key=new.idempotency_key,
+        request_sha256=new.request_sha256,
+        received_at=new.evidence.received_at,
+        helo=new.evidence.helo,
+        hop=new.evidence.hop,
+        created_at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
 def _keep_evidence(session: Session, new: NewNomination, now: datetime) -> int:
-    """Store the message once, whoever hands it in, and return its row's id."""
+    """Store the message once, whoever hands it in, and return its row's id.
+
+    It is made ready to be stored before anything is looked up: how long the answer takes says little of
+    whether somebody had it before.
+    """
     message = new.evidence.message
     digest = hashlib.sha256(message).hexdigest()
+    compressed = zlib.compress(message)
     found = session.execute(
         select(EvidenceItem.id).where(EvidenceItem.sha256 == digest)
     ).scalar_one_or_none()
@@ -220,7 +252,7 @@ def _keep_evidence(session: Session, new: NewNomination, now: datetime) -> int:
         sha256=digest,
         format=new.evidence.format,
         octets=len(message),
-        message=zlib.compress(message),
+        message=compressed,
         published=new.published,
         created_at=now,
     )

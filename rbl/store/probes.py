@@ -4,14 +4,14 @@ Written as it becomes known, envelope by envelope, by the worker that holds the 
 dies in the middle leaves nothing to guess.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from rbl.store.probetables import ProbeEnvelope, Receipt, TranscriptRow
+from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
 from rbl.store.runs import Claim, held
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
@@ -87,6 +87,36 @@ def receipts(session: Session, run_id: int) -> Sequence[ReceiptRow]:
     return [ReceiptRow(test_id, kind, peer, at) for test_id, kind, peer, at in rows if kind is not None]
 
 
+def relayed_last(session: Session, host_id: int) -> str | None:
+    """Return the id of the form by which the host relayed in the last test that proved it, or None."""
+    return session.execute(
+        select(ProbeEnvelope.test_id)
+        .join(ProbeRun, ProbeRun.id == ProbeEnvelope.run_id)
+        .where(ProbeRun.host_id == host_id, ProbeEnvelope.result == EnvelopeResult.RELAYED)
+        .order_by(ProbeRun.id.desc(), ProbeEnvelope.id)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def count_connections(session: Session, host_id: int, since: datetime) -> int:
+    """Return how often our tester connected to a host after *since*."""
+    return session.execute(
+        select(func.count(ProbeConnection.id)).where(
+            ProbeConnection.host_id == host_id, ProbeConnection.at > since
+        )
+    ).scalar_one()
+
+
+def connect(session: Session, claim: Claim, now: datetime) -> None:
+    """Count a connection to the host, before it is made.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    held(session, claim)
+    session.add(ProbeConnection(host_id=claim.host_id, at=now))
+
+
 def transcript(session: Session, run_id: int, after: int = 0) -> Sequence[tuple[int, TranscriptLine]]:
     """Return the numbered lines of a run's dialogue after line *after*, in order."""
     rows = session.execute(
@@ -136,7 +166,8 @@ def greeted(session: Session, claim: Claim, banner: str, platform: str | None) -
 def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequence[TranscriptLine]) -> None:
     """Record what became of some envelopes, and the lines that were said.
 
-    A result that a receipt gave meanwhile (relayed, bounced) stays: it is later knowledge.
+    A result that a receipt gave meanwhile (relayed, bounced) stays: it is later knowledge. So does a
+    bounce that was here before the word that its message was sent.
 
     Raises:
         Conflict: the run is held by this worker no more.
@@ -152,6 +183,8 @@ def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequen
             row.result = outcome.result
         row.reply = outcome.reply[:_LONGEST_REPLY]
         row.sent_at = outcome.sent_at or row.sent_at
+        if row.result is EnvelopeResult.QUEUED and _has_bounced(session, row):
+            row.result = EnvelopeResult.BOUNCED
     last = session.execute(
         select(func.coalesce(func.max(TranscriptRow.seq), 0)).where(TranscriptRow.run_id == run.id)
     ).scalar_one()
@@ -159,14 +192,24 @@ def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequen
         session.add(TranscriptRow(run_id=run.id, seq=seq, at=line.at, side=line.side, text=line.text))
 
 
-def try_again(session: Session, claim: Claim) -> None:
-    """Forget the temporary results of a run, so that the next step tries those envelopes again."""
+def try_again(session: Session, claim: Claim, unheard: Collection[str] = ()) -> None:
+    """Forget the temporary results of a run, so that the next step tries those envelopes again.
+
+    So are those of the tests *unheard*, whose messages were taken while nobody listened for them.
+    """
     held(session, claim)
     rows = session.execute(
         select(ProbeEnvelope).where(
             ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.result.in_(_TEMPORARY),
+            ProbeEnvelope.result.in_(_TEMPORARY) | ProbeEnvelope.test_id.in_(unheard),
         )
     ).scalars()
     for row in rows:
         row.result = None
+
+
+def _has_bounced(session: Session, envelope: ProbeEnvelope) -> bool:
+    bounces = select(Receipt.id).where(
+        Receipt.envelope_id == envelope.id, Receipt.kind == EnvelopeResult.BOUNCED
+    )
+    return session.execute(bounces.limit(1)).scalar() is not None

@@ -1,7 +1,7 @@
-"""The tables of relay tests: runs, their envelopes, the dialogue, and what came back.
+"""The tables of relay tests: runs, their envelopes, the dialogue, what came back, who listened for it.
 
 The dialogue and what came back are never changed after they were written. Which function writes
-which table: the modules ``runs``, ``probes`` and ``receipts``.
+which table: the modules ``runs``, ``probes``, ``receipts`` and ``attendance``.
 """
 
 from datetime import datetime
@@ -9,9 +9,12 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from rbl.attendance import Refusal
 from rbl.store.columns import AddressText, Base, Key, word
 from rbl.store.tables import Host
 from rbl.terms import Address, EnvelopeResult, Purpose, Verdict
+
+WORK_CHANNEL = "rbl_work"  # of PostgreSQL's LISTEN and NOTIFY
 
 
 class ProbeRun(Base):
@@ -37,9 +40,22 @@ class ProbeRun(Base):
             postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_probe_runs_story", "host_id", "id"),
+        Index("ix_probe_runs_key", "key_id", "created_at"),
+        Index(
+            "ix_probe_runs_waiting",
+            "key_id",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index(
+            "ix_probe_runs_neighbours",
+            "neighbourhood",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         Index(
             "ix_probe_runs_leased",
-            "neighbourhood",
             "lease_until",
             sqlite_where=text("lease_until IS NOT NULL"),
             postgresql_where=text("lease_until IS NOT NULL"),
@@ -57,6 +73,7 @@ class ProbeRun(Base):
     neighbourhood: Mapped[str] = mapped_column(String(43))  # the /24 or /64: one test at a time
     purpose: Mapped[Purpose] = mapped_column(word(Purpose))
     asked_by: Mapped[str]
+    key_id: Mapped[int | None] = mapped_column(ForeignKey("api_keys.id"))  # whose nomination it is for
     verdict: Mapped[Verdict | None] = mapped_column(word(Verdict))
     why: Mapped[str | None]  # the verdict in words
     banner: Mapped[str | None]  # greeting and EHLO reply, capped
@@ -65,6 +82,7 @@ class ProbeRun(Base):
     retries_done: Mapped[int] = mapped_column(server_default="0")
     steps_done: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime]
+    wanted_at: Mapped[datetime | None]  # a look was asked for: then at the latest, whatever is waited for
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     lease_until: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
@@ -109,7 +127,11 @@ class Receipt(Base):
     """A message that reached the collector for one of our tokens. Immutable."""
 
     __tablename__ = "receipts"
-    __table_args__ = (Index("ix_receipts_envelope", "envelope_id"),)
+    __table_args__ = (
+        Index("ix_receipts_envelope", "envelope_id"),
+        Index("ix_receipts_message", "message_sha256"),
+        Index("ix_receipts_octets", "octets"),  # the sum of them all is asked for again and again
+    )
 
     id: Mapped[Key]
     envelope_id: Mapped[int | None] = mapped_column(ForeignKey("probe_envelopes.id"))
@@ -118,5 +140,61 @@ class Receipt(Base):
     helo: Mapped[str]
     mail_from: Mapped[str]
     rcpt_to: Mapped[str]
-    message: Mapped[bytes] = mapped_column(LargeBinary)  # zlib
+    message: Mapped[bytes] = mapped_column(LargeBinary)  # zlib; empty: stands in another row, see below
     received_at: Mapped[datetime]
+    # Of the message before it was compressed: one that came for several recipients is kept once.
+    message_sha256: Mapped[str | None] = mapped_column(String(64))
+    octets: Mapped[int] = mapped_column(server_default="0")  # as kept, for the quota
+
+
+class CollectorSpan(Base):
+    """A time in which a collector listened without a break; another one after each start and stand-still.
+
+    While it lives it moves ``seen_at`` on, and says in ``expected_at`` when it will have done so again
+    at the latest. Everything that it refused up to ``seen_at`` is in ``collector_refusals``.
+    """
+
+    __tablename__ = "collector_spans"
+    __table_args__ = (Index("ix_collector_spans_seen", "seen_at"),)
+
+    collector: Mapped[str] = mapped_column(String(100), primary_key=True)
+    began_at: Mapped[datetime] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime]
+    expected_at: Mapped[datetime]
+
+
+class CollectorRefusal(Base):
+    """A time in which a collector turned away what may have been returns: of all tests, or of one site."""
+
+    __tablename__ = "collector_refusals"
+    __table_args__ = (Index("ix_collector_refusals_ended", "ended_at"),)
+
+    collector: Mapped[str] = mapped_column(String(100), primary_key=True)
+    neighbourhood: Mapped[str] = mapped_column(String(43), primary_key=True)  # empty: all tests
+    began_at: Mapped[datetime] = mapped_column(primary_key=True)
+    ended_at: Mapped[datetime]
+    why: Mapped[Refusal] = mapped_column(word(Refusal))
+    times: Mapped[int]
+
+
+class ProbeConnection(Base):
+    """A connection of our tester to a host; kept for a day, in which they are counted."""
+
+    __tablename__ = "probe_connections"
+    __table_args__ = (Index("ix_probe_connections_host", "host_id", "at"),)
+
+    id: Mapped[Key]
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    at: Mapped[datetime]
+
+
+class EarlyRetest(Base):
+    """A retest that some network was granted before its turn; kept for a day, in which they are counted."""
+
+    __tablename__ = "early_retests"
+    __table_args__ = (Index("ix_early_retests_host", "host_id", "at"),)
+
+    id: Mapped[Key]
+    host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
+    network: Mapped[str] = mapped_column(String(43))  # the /24 or /64 of whoever asked; no address
+    at: Mapped[datetime]

@@ -5,7 +5,7 @@ owner and attempt: one whose lease ran out cannot write any more, and another go
 recorded. What is inside a run (envelopes, dialogue) is in ``probes``, its end in ``conclusions``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,20 +16,23 @@ from rbl import lifecycle
 from rbl.addresses import neighbourhood
 from rbl.errors import Conflict
 from rbl.lifecycle import Event
-from rbl.store import hosts, signal, switches
+from rbl.store import hosts, limits, signal, switches
 from rbl.store.hosts import ZonePolicy
-from rbl.store.probetables import ProbeRun
+from rbl.store.probetables import WORK_CHANNEL, ProbeRun
 from rbl.store.tables import Host
-from rbl.terms import Act, Address, Purpose
+from rbl.terms import Act, Address, Purpose, State
 
-CHANNEL = "rbl_work"  # of PostgreSQL's LISTEN and NOTIFY
+CHANNEL = WORK_CHANNEL
+# A key that holds so many tests lets those of all others go before its next.
+_FAIR_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A run that *owner* holds; *attempt* fences its writes.
 
-    *may_connect* False: no probe may go out, only what came back is to be judged.
+    *may_connect* False: no probe may go out, only what came back is to be judged. *look_again*: somebody
+    asked for a look at the host while messages are waited for.
     """
 
     run_id: int
@@ -45,6 +48,8 @@ class Claim:
     asked_by: str
     created_at: datetime
     may_connect: bool
+    lease_until: datetime
+    look_again: bool = False
 
 
 def is_free(session: Session, host_id: int) -> bool:
@@ -54,9 +59,19 @@ def is_free(session: Session, host_id: int) -> bool:
 
 
 def queue(
-    session: Session, host: Host, purpose: Purpose, asked_by: str, due_at: datetime, now: datetime
+    session: Session,
+    host: Host,
+    purpose: Purpose,
+    asked_by: str,
+    due_at: datetime,
+    now: datetime,
+    *,
+    key_id: int | None = None,
 ) -> int:
-    """Make a test of *host* due at *due_at* and return its run's id; a follow-up gives way to it."""
+    """Make a test of *host* due at *due_at* and return its run's id; a follow-up gives way to it.
+
+    *key_id* is of the nominator whose nomination it is for.
+    """
     if hosts.unfinished_run(session, host.id) is not None:
         hosts.end_run(session, host.id, Act(asked_by, "another test takes its place", now))
         session.flush()
@@ -65,6 +80,7 @@ def queue(
         neighbourhood=str(neighbourhood(host.address)),
         purpose=purpose,
         asked_by=asked_by,
+        key_id=key_id,
         verdict=None,
         why=None,
         banner=None,
@@ -73,6 +89,7 @@ def queue(
         retries_done=0,
         steps_done=0,
         due_at=due_at,
+        wanted_at=None,
         lease_owner=None,
         lease_until=None,
         attempt=0,
@@ -86,6 +103,36 @@ def queue(
     return run.id
 
 
+def want(session: Session, host: Host, run: ProbeRun, at: datetime, now: datetime) -> tuple[datetime, bool]:
+    """See to a look at *host* by its unfinished *run*, both locked by the caller, *at* the latest.
+
+    Returns when it begins, and whether that is sooner for this call. A look that goes on right now was
+    begun before it was asked for, and messages that are waited for say nothing of today.
+    """
+    is_talking = run.lease_until is not None and run.lease_until > now
+    if not is_talking and host.state is State.RETEST_QUEUED:
+        due_at = run.due_at
+        run.due_at = min(due_at, at)
+        if at < due_at:
+            signal.notify(session, CHANNEL)
+        return run.due_at, at < due_at
+    wanted_at = run.wanted_at
+    if wanted_at is not None and wanted_at <= at:
+        return wanted_at, False
+    run.wanted_at = at
+    run.due_at = min(run.due_at, at)
+    signal.notify(session, CHANNEL)
+    return at, True
+
+
+def take_over_suspended(session: Session, host_id: int, key_id: int) -> None:
+    """Let a test that waits for a suspended key count for the key *key_id*, whose word is as good."""
+    run = hosts.unfinished_run(session, host_id)
+    if run is not None and run.attempt == 0 and run.key_id in limits.suspended(session):
+        run.key_id = key_id
+        signal.notify(session, CHANNEL)
+
+
 def claim(
     session: Session,
     owner: str,
@@ -94,25 +141,28 @@ def claim(
     policies: Mapping[str, ZonePolicy],
     *,
     outbound: bool,
+    retests_only: bool = False,
 ) -> Claim | None:
     """Return a due run for *owner* to work on until *lease* is over, or None where there is nothing to do.
 
     No run is given to two workers, and no two runs of one neighbourhood are held at once. Where no
     probe may go out (*outbound* False, or the ``probing`` switch is off) only runs that something
     came back for are given out, to be judged.
+
+    Retests that somebody asked for go first. The nominations of a key that holds its share of tests
+    already let all others go before them, and those of a suspended key wait. *retests_only*: for a
+    worker that keeps a place for them.
     """
     may_connect = switches.lock(session, switches.PROBING) and outbound  # the lock: claims take turns
-    run = session.execute(
-        select(ProbeRun)
-        .join(Host)
-        .where(_is_due(now), Host.zone.in_(policies), true() if may_connect else ProbeRun.woken)
-        .order_by(ProbeRun.due_at, ProbeRun.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=[ProbeRun, Host])  # waits for nobody while it holds one
-    ).scalar_one_or_none()
+    run = _next_run(session, now, policies, may_connect=may_connect, retests_only=retests_only)
     if run is None:
         return None
     host = session.get_one(Host, run.host_id)
+    wanted = may_connect and run.wanted_at is not None and run.wanted_at <= now
+    if may_connect and (wanted or not run.woken):  # else it is only judged, as a rule
+        hosts.look(host, policies[host.zone], now)
+    if wanted:
+        run.wanted_at = None
     run.lease_owner = owner
     run.lease_until = now + lease
     run.attempt += 1
@@ -133,6 +183,8 @@ def claim(
         asked_by=run.asked_by,
         created_at=run.created_at,
         may_connect=may_connect,
+        lease_until=now + lease,
+        look_again=wanted,
     )
 
 
@@ -143,7 +195,11 @@ def next_due(session: Session, *, outbound: bool = True) -> datetime | None:
     only runs that something came back for count.
     """
     may_connect = outbound and switches.is_on(session, switches.PROBING)
-    given_out = ProbeRun.finished_at.is_(None) & (true() if may_connect else ProbeRun.woken)
+    given_out = (
+        ProbeRun.finished_at.is_(None)
+        & (true() if may_connect else ProbeRun.woken)
+        & _may_go_on(limits.suspended(session))
+    )
     # The few that are held, and the first in order of an index: together they would all be read.
     over = session.execute(
         select(func.min(ProbeRun.lease_until)).where(given_out, ProbeRun.lease_until.is_not(None))
@@ -175,7 +231,7 @@ def renew(session: Session, claim: Claim, now: datetime, lease: timedelta) -> No
     """
     run = held(session, claim)
     if run.lease_until is None or run.lease_until <= now:  # a neighbour may be under test since then
-        raise _lost(claim)
+        raise lost(claim)
     run.lease_until = now + lease
 
 
@@ -200,12 +256,69 @@ def held(session: Session, claim: Claim) -> ProbeRun:
     session.get_one(Host, claim.host_id, with_for_update=True)
     run = session.get_one(ProbeRun, claim.run_id, with_for_update=True)
     if (run.lease_owner, run.attempt) != (claim.owner, claim.attempt) or run.finished_at is not None:
-        raise _lost(claim)
+        raise lost(claim)
     return run
 
 
-def _lost(claim: Claim) -> Conflict:
+def is_held(session: Session, claim: Claim, now: datetime) -> bool:
+    """Whether the run is this worker's at *now*, by a look that locks nothing."""
+    run = session.get_one(ProbeRun, claim.run_id)
+    ours = (run.lease_owner, run.attempt) == (claim.owner, claim.attempt) and run.finished_at is None
+    return ours and run.lease_until is not None and run.lease_until > now
+
+
+def lost(claim: Claim) -> Conflict:
+    """Return what a worker is told that holds its run no more."""
     return Conflict(f"run {claim.run_id} is not this worker's any more", code="lease-lost")
+
+
+def _next_run(
+    session: Session,
+    now: datetime,
+    policies: Mapping[str, ZonePolicy],
+    *,
+    may_connect: bool,
+    retests_only: bool,
+) -> ProbeRun | None:
+    """Return the run whose turn it is, locked."""
+    may_go = _is_due(now) & Host.zone.in_(policies) & (true() if may_connect else ProbeRun.woken)
+    turns = [ProbeRun.purpose == Purpose.RETEST]
+    if not retests_only:
+        others = _may_go_on(limits.suspended(session))
+        busy = _busy_keys(session, now)
+        if busy:
+            turns.append(others & (ProbeRun.key_id.is_(None) | ProbeRun.key_id.not_in(busy)))
+        turns.append(others)
+    for turn in turns:
+        run = session.execute(
+            select(ProbeRun)
+            .join(Host)
+            .where(may_go, turn)
+            .order_by(ProbeRun.due_at, ProbeRun.id)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=[ProbeRun, Host])  # waits for nobody while it holds one
+        ).scalar_one_or_none()
+        if run is not None:
+            return run
+    return None
+
+
+def _busy_keys(session: Session, now: datetime) -> Sequence[int]:
+    """Return the keys that hold their share of tests."""
+    rows = session.execute(
+        select(ProbeRun.key_id)
+        .where(ProbeRun.lease_until > now, ProbeRun.key_id.is_not(None))
+        .group_by(ProbeRun.key_id)
+        .having(func.count(ProbeRun.id) >= _FAIR_SHARE)
+    ).scalars()
+    return [key_id for key_id in rows if key_id is not None]
+
+
+def _may_go_on(suspended: Sequence[int]) -> ColumnElement[bool]:
+    """Whether a run is of no suspended key, or came so far that it is judged all the same."""
+    if not suspended:
+        return true()
+    return ProbeRun.key_id.is_(None) | ProbeRun.key_id.not_in(suspended) | (ProbeRun.attempt > 0)
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -198,6 +198,21 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class KeyLimit(Base):
+    """What an operator allows a nominator's key beside its trust, or that it may do nothing for now.
+
+    Locked by each nomination of that key, so that what it used is counted right.
+    """
+
+    __tablename__ = "key_limits"
+
+    key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"), primary_key=True, autoincrement=False)
+    nominations: Mapped[int | None]  # None, here and below: as many as its trust allows
+    networks: Mapped[int | None]
+    waiting: Mapped[int | None]
+    suspended_at: Mapped[datetime | None]
+
+
 class CustomerKey(Base):
     """Who may ask a list by a label of his own, kept as its digest, and how much he asked."""
 
@@ -233,17 +248,18 @@ class Nomination(Base):
 
     __tablename__ = "nominations"
     __table_args__ = (
-        UniqueConstraint("host_id", "fingerprint"),
+        UniqueConstraint("host_id", "key_id", "fingerprint"),
         UniqueConstraint("key_id", "idempotency_key"),
         Index("ix_nominations_host", "host_id", "id"),
         Index("ix_nominations_evidence", "evidence_id"),
+        Index("ix_nominations_key", "key_id", "created_at"),
     )
 
     id: Mapped[Key]
     host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
     evidence_id: Mapped[int] = mapped_column(ForeignKey("evidence.id"))
     key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"))
-    fingerprint: Mapped[str] = mapped_column(String(64))  # same spam to same nominee: a duplicate
+    fingerprint: Mapped[str] = mapped_column(String(64))  # of the message: the same again is kept once
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_sha256: Mapped[str] = mapped_column(String(64))  # what the idempotency key stands for
     received_at: Mapped[datetime]  # when the nominator's MX took the spam
@@ -290,3 +306,19 @@ class Secret(Base):
 
     name: Mapped[str] = mapped_column(String(32), primary_key=True)
     value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Process(Base):
+    """What a process that runs, or was killed not long ago, last said of itself."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)  # drawn at its start
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    parts: Mapped[str] = mapped_column(String(64))  # with commas
+    version: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    ready: Mapped[dict[str, bool]] = mapped_column(JSON)  # which part of it is ready
+    lists: Mapped[dict[str, dict[str, object]]] = mapped_column(JSON)  # where its DNS stands, by apex

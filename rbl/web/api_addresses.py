@@ -1,5 +1,6 @@
 """``/v1/addresses/{address}``: what everybody may know and ask: the story, the dialogue, a retest."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -9,8 +10,9 @@ from rbl.store import dialogues, retests, stories
 from rbl.terms import State
 from rbl.web import told
 from rbl.web.documents import tells
-from rbl.web.fields import AddressField, AddressPath, Answer, AskedPolicy
+from rbl.web.fields import LARGEST_NUMBER, AddressField, AddressPath, Answer, AskedPolicy
 from rbl.web.parts import UsedParts
+from rbl.web.requester import Requester
 
 router = APIRouter(prefix="/v1/addresses", tags=["addresses"])
 
@@ -26,6 +28,7 @@ class RetestTold(Answer):
                     "run_id": 8,
                     "state": "retest-queued",
                     "is_new": True,
+                    "begins_at": "2026-11-24T03:05:00Z",
                     "events": "/v1/addresses/192.0.2.1/events",
                 }
             ]
@@ -36,6 +39,10 @@ class RetestTold(Answer):
     run_id: int
     state: State
     is_new: bool = Field(description="False: it was asked for before.")
+    begins_at: datetime = Field(
+        description="When our tester looks at the host: now, or at its next turn, within the interval that"
+        " the policy page names, however many ask."
+    )
     events: str = Field(description="Where to watch it.")
 
 
@@ -64,16 +71,18 @@ def look_up(parts: UsedParts, policy: AskedPolicy, address: AddressPath) -> told
             listed_by_hand=409,
             concurrent_change=409,
             do_not_test=403,
-            retest_too_soon=429,
         ),
     },
 )
 def ask_retest(
-    parts: UsedParts, policy: AskedPolicy, address: AddressPath, response: Response
+    parts: UsedParts, policy: AskedPolicy, address: AddressPath, requester: Requester, response: Response
 ) -> RetestTold:
-    """Anybody may ask, without a key. After a retest that failed the next must wait, longer each time."""
+    """Anybody may ask, without a key: it begins at once, or in its turn after the last one.
+
+    Whoever asked before, and how often, changes nothing about that turn.
+    """
     with parts.store.writing() as session:
-        retest = retests.ask(session, policy, address, "public", parts.now())
+        retest = retests.ask(session, policy, address, "public", parts.now(), network=requester)
     if not retest.is_new:
         response.status_code = 200
     return RetestTold(
@@ -81,6 +90,7 @@ def ask_retest(
         run_id=retest.run_id,
         state=retest.state,
         is_new=retest.is_new,
+        begins_at=retest.begins_at,
         events=f"/v1/addresses/{address}/events",
     )
 
@@ -94,7 +104,7 @@ def transcript(
     parts: UsedParts,
     policy: AskedPolicy,
     address: AddressPath,
-    run_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="The test's number.", examples=[7])],
+    run_id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The test's number.", examples=[7])],
 ) -> told.TranscriptTold:
     """Every line that was said, once the address was listed; never a message."""
     with parts.store.reading() as session:

@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from rbl.store import audit
 from rbl.web.auth import Operating
 from rbl.web.documents import tells
-from rbl.web.fields import Answer
+from rbl.web.fields import LARGEST_NUMBER, Answer
 from rbl.web.parts import UsedParts
 
 router = APIRouter(prefix="/v1/audit", tags=["operators"])
@@ -62,7 +62,7 @@ def read(
         ),
     ] = None,
     before_id: Annotated[
-        int | None, Query(ge=1, le=2**63 - 1, description="From the page before.", examples=[41])
+        int | None, Query(ge=1, le=LARGEST_NUMBER, description="From the page before.", examples=[41])
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, examples=[100])] = 100,
 ) -> AuditTold:

@@ -15,7 +15,7 @@ from rbl.store import customers
 from rbl.terms import Act
 from rbl.web.auth import Administering, actor
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, Body, Why
+from rbl.web.fields import LARGEST_NUMBER, PRINTABLE_FORMAT, Answer, Body, Why
 from rbl.web.parts import UsedParts
 from rbl.zone.access import Keys
 
@@ -42,7 +42,12 @@ class CustomerBody(Body):
     zone: str | None = Field(
         None, max_length=255, description="The list, by its apex; by default the first one."
     )
-    name: str = Field(min_length=1, max_length=100, description="One customer may have several keys.")
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        description="One customer may have several keys.",
+        json_schema_extra={"format": PRINTABLE_FORMAT},
+    )
     why: Why = Field("made", description="For journal and audit.")
 
 
@@ -117,7 +122,7 @@ def make(parts: UsedParts, caller: Administering, body: CustomerBody) -> Custome
 def revoke(
     parts: UsedParts,
     caller: Administering,
-    key_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="The key's number.", examples=[4])],
+    key_id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The key's number.", examples=[4])],
     why: Annotated[
         Why, Query(description="For journal and audit.", examples=["the contract ended"])
     ] = "revoked",

@@ -25,6 +25,7 @@ from rbl.web import wording
 from rbl.web.documents import tells
 from rbl.web.fields import AddressPath, Answer, AskedPolicy
 from rbl.web.parts import Parts, UsedParts
+from rbl.web.places import Client, client_of
 from rbl.web.views import visible
 
 router = APIRouter(prefix="/v1/addresses", tags=["addresses"])
@@ -40,15 +41,15 @@ class Streams:
     most_of_client: int = 5  # a person with a few windows, or a few people behind one address
     # So long without news, and the test is waiting for its next try: the reader may come again later.
     longest_silence: timedelta = timedelta(minutes=10)
-    open: Counter[str] = field(default_factory=Counter)
+    open: Counter[Client] = field(default_factory=Counter)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self) -> None:
         """Let every reader go soon, and come again later: the program stops."""
         self.ended.set()
 
-    def check(self, client: str) -> None:
-        """Do nothing when *client* may open another stream.
+    def check(self, client: Client) -> None:
+        """Do nothing when *client* (an IPv6 one is a /64) may open another stream.
 
         Raises:
             Refused: too many readers, of this client or in all.
@@ -56,7 +57,7 @@ class Streams:
         if self.open.total() >= self.most:
             why = f"{self.most} readers are watching tests, and no more are served"
         elif self.open[client] >= self.most_of_client:
-            why = f"your address watches {self.most_of_client} tests already"
+            why = f"your address, or network of IPv6, watches {self.most_of_client} tests already"
         else:
             return
         raise Refused(why, code="too-many-streams", retry_after=timedelta(minutes=1))
@@ -66,7 +67,7 @@ async def _hold(request: Request) -> AsyncIterator[Streams]:
     """Hold a place among the streams for the length of one request."""
     streams = request.app.state.streams
     assert isinstance(streams, Streams)
-    client = request.client.host if request.client else ""
+    client = client_of(request.client.host if request.client else "")
     streams.check(client)
     streams.open[client] += 1
     try:
@@ -101,7 +102,6 @@ class LineEvent(Answer):
             "description": "Events named state, line, pause and end.",
             "content": {
                 "text/event-stream": {
-                    "schema": {"type": "string"},
                     "example": 'event: line\ndata: {"at": "2026-11-24T03:06:00Z", "side": "them",'
                     ' "text": "250 2.1.5 Ok"}\nid: 7-12\n\n',
                 }

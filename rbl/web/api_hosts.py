@@ -92,8 +92,8 @@ class HostsTold(Answer):
 )
 def list_hosts(
     parts: UsedParts,
-    policy: AskedPolicy,
     _caller: Operating,
+    policy: AskedPolicy,
     state: Annotated[
         list[State] | None, Query(description="By default those that wait.", examples=[["listed"]])
     ] = None,
@@ -123,7 +123,7 @@ def list_hosts(
     ),
 )
 def decide(
-    parts: UsedParts, policy: AskedPolicy, caller: Operating, address: AddressPath, body: DecisionBody
+    parts: UsedParts, caller: Operating, policy: AskedPolicy, address: AddressPath, body: DecisionBody
 ) -> HostTold:
     """The host's new state is in force, and in DNS, when this answers."""
     act = Act(actor(caller), body.why, parts.now())

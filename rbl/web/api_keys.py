@@ -12,7 +12,7 @@ from rbl.store.keys import NewKey
 from rbl.terms import Role, Trust
 from rbl.web.auth import Administering, actor
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, Body, NetworkField
+from rbl.web.fields import LARGEST_NUMBER, PRINTABLE_FORMAT, Answer, Body, NetworkField
 from rbl.web.parts import UsedParts
 
 router = APIRouter(prefix="/v1/keys", tags=["administrators"])
@@ -29,9 +29,7 @@ _KEY: JsonDict = {
 }
 
 # The name in a server's Received fields: a host name, or whatever it was configured with.
-MxName = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=253, pattern=r"^[!-~]+$")
-]
+MxName = Annotated[str, StringConstraints(to_lower=True, max_length=253, pattern=r"^[!-~]+$")]
 
 
 class KeyBody(Body):
@@ -51,7 +49,7 @@ class KeyBody(Body):
         }
     )
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=100, json_schema_extra={"format": PRINTABLE_FORMAT})
     role: Role
     trust: Trust = Trust.NORMAL
     mx_names: list[MxName] = Field(
@@ -131,7 +129,7 @@ def make(parts: UsedParts, caller: Administering, body: KeyBody) -> KeyMade:
 def revoke(
     parts: UsedParts,
     caller: Administering,
-    key_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="The key's number.", examples=[3])],
+    key_id: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The key's number.", examples=[3])],
 ) -> KeyTold:
     """It is refused from now on; what was done with it stays."""
     with parts.store.writing() as session:

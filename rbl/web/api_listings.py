@@ -1,4 +1,4 @@
-"""``/v1/listings`` and ``/v1/zones``: the lists, and what operators list by hand.
+"""``/v1/listings``: what is listed, and what operators list by hand.
 
 Logs ``listed`` and ``delisted``.
 """
@@ -21,8 +21,20 @@ from rbl.terms import Act, Origin
 from rbl.web import subjects
 from rbl.web.auth import Operating, actor
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, AskedPolicyOfAny, Body, Hits, ListingText, Why
+from rbl.web.fields import (
+    NETWORK_FORMAT,
+    OWNER_NAME_FORMAT,
+    SUBJECT_FORMAT,
+    Answer,
+    AskedPolicyOfAny,
+    Body,
+    Hits,
+    ListingText,
+    Why,
+    one_of,
+)
 from rbl.web.parts import Parts, UsedParts
+from rbl.web.paths import REASON, SUBJECT
 from rbl.zone.zonefile import Kind
 
 _log = structlog.get_logger()
@@ -45,11 +57,6 @@ _LISTING: JsonDict = {
     "first_hit_at": _AT,
     "last_hit_at": _AT,
 }
-_ZONE: JsonDict = {
-    "apex": "relays.example.org",
-    "kind": "addresses",
-    "reasons": [{"name": "open-relay", "title": "Open relay", "values": ["127.0.0.2"]}],
-}
 _LONGEST_SUBJECT = 300  # more than any name has, and less than a nuisance
 _SubjectPath = Annotated[
     str,
@@ -57,7 +64,14 @@ _SubjectPath = Annotated[
         max_length=_LONGEST_SUBJECT,
         description="A network; in a list of names a name, or `*.` and a name for all below it.",
         examples=["192.0.2.0/28"],
+        json_schema_extra={"format": SUBJECT_FORMAT},
     ),
+]
+_NetworkText = Annotated[
+    str, Field(max_length=_LONGEST_SUBJECT, json_schema_extra={"format": NETWORK_FORMAT})
+]
+_NameText = Annotated[
+    str, Field(max_length=_LONGEST_SUBJECT, json_schema_extra={"format": OWNER_NAME_FORMAT})
 ]
 
 
@@ -75,16 +89,14 @@ class ListingBody(Body):
                     "why": "the provider asked for it",
                 },
                 {"name": "*.spam.example", "reason": "spam-domain", "why": "it is in a million spams"},
-            ]
+            ],
+            "oneOf": one_of(network=NETWORK_FORMAT, name=OWNER_NAME_FORMAT),
         }
     )
 
-    network: str | None = Field(
-        None, max_length=_LONGEST_SUBJECT, description="An address, or an address and a prefix length."
-    )
-    name: str | None = Field(
+    network: _NetworkText | None = Field(None, description="An address, or an address and a prefix length.")
+    name: _NameText | None = Field(
         None,
-        max_length=_LONGEST_SUBJECT,
         description="In a list of names: a name alone, or `*.` and a name for all below it. A-labels only.",
     )
     reason: str = Field(max_length=63, description="A reason of the list: see /v1/zones.")
@@ -129,48 +141,6 @@ class ListingsTold(Answer):
     listings: list[HandListing]
 
 
-class ReasonTold(Answer):
-    """A reason, and the A records that it answers with."""
-
-    name: str
-    title: str
-    values: list[str]
-
-
-class ZoneTold(Answer):
-    """A list."""
-
-    apex: str
-    kind: Kind
-    reasons: list[ReasonTold]
-
-
-class ZonesTold(Answer):
-    """The lists, the default one first."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"zones": [_ZONE]}]})
-
-    zones: list[ZoneTold]
-
-
-@router.get("/zones", summary="Name the lists and their reasons", tags=["addresses"], responses=tells())
-async def zones(parts: UsedParts) -> ZonesTold:
-    """What may be asked for, and what the answers mean (RFC 5782 §2.3)."""
-    return ZonesTold(
-        zones=[
-            ZoneTold(
-                apex=apex,
-                kind=parts.zone_files[apex].kind,
-                reasons=[
-                    ReasonTold(name=each.name, title=each.title, values=[str(a) for a in each.addresses])
-                    for each in parts.zone_files[apex].reasons.values()
-                ],
-            )
-            for apex in parts.policies
-        ]
-    )
-
-
 @router.get(
     "/listings",
     summary="Show the listings that are asked about most",
@@ -178,8 +148,8 @@ async def zones(parts: UsedParts) -> ZonesTold:
 )
 def most_asked(
     parts: UsedParts,
-    policy: AskedPolicyOfAny,
     _caller: Operating,
+    policy: AskedPolicyOfAny,
     limit: Annotated[int, Query(ge=1, le=500, description="How many.", examples=[100])] = 100,
 ) -> ListingsTold:
     """Those that are live, by `hits`; what DNS never answered for is not among them."""
@@ -212,7 +182,7 @@ def most_asked(
     ),
 )
 def list_by_hand(
-    parts: UsedParts, policy: AskedPolicyOfAny, caller: Operating, body: ListingBody
+    parts: UsedParts, caller: Operating, policy: AskedPolicyOfAny, body: ListingBody
 ) -> HandListing:
     """It is in DNS as soon as this answers, and stays until it expires or is ended."""
     subject = subjects.read_new(
@@ -235,7 +205,7 @@ def list_by_hand(
 
 
 @router.get(
-    "/listings/{subject:path}",
+    f"/listings/{SUBJECT}",
     summary="Look a network or a name up",
     tags=["addresses"],
     responses=tells(no_such_zone=404, bad_address=422, bad_network=422, bad_name=422, wrong_kind=422),
@@ -256,7 +226,7 @@ def look_up(parts: UsedParts, policy: AskedPolicyOfAny, subject: _SubjectPath) -
 
 
 @router.delete(
-    "/listings/{reason}/{subject:path}",
+    f"/listings/{REASON}/{{subject:path}}",
     summary="End a listing that was made by hand",
     responses=tells(
         no_key=401,
@@ -264,6 +234,7 @@ def look_up(parts: UsedParts, policy: AskedPolicyOfAny, subject: _SubjectPath) -
         role=403,
         not_listed=404,
         no_such_zone=404,
+        method_not_allowed=405,
         listed_by_test=409,
         bad_address=422,
         bad_network=422,
@@ -273,13 +244,16 @@ def look_up(parts: UsedParts, policy: AskedPolicyOfAny, subject: _SubjectPath) -
 )
 def end(
     parts: UsedParts,
-    policy: AskedPolicyOfAny,
     caller: Operating,
-    reason: Annotated[str, Path(max_length=63, examples=["open-relay"])],
+    policy: AskedPolicyOfAny,
+    reason: Annotated[str, Path(max_length=63, pattern=r"^[a-z0-9-]+$", examples=["open-relay"])],
     subject: _SubjectPath,
     why: Annotated[Why, Query(description="Public, like the listing.", examples=["it is closed now"])],
 ) -> HandListing:
-    """What a test listed is ended by withdrawing the host, so that its state fits."""
+    """What a test listed is ended by withdrawing the host, so that its state fits.
+
+    A reason that could be part of an address is answered 405: that path is for looking up.
+    """
     about = subjects.read(parts, policy.apex, subject)
     act = Act(actor(caller), why, parts.now())
     with parts.store.writing() as session:

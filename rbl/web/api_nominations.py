@@ -1,6 +1,7 @@
 """``/v1/nominations``: spam comes in as evidence, and the host that it proves is tested.
 
-Logs ``nominated``.
+Logs ``nominated``, and ``quota_alarm`` when a key comes to the share of its quota that the settings name,
+and to the whole.
 """
 
 import hashlib
@@ -16,12 +17,13 @@ from pydantic import Base64Bytes, ConfigDict, Field, ValidationError, model_vali
 from starlette.requests import ClientDisconnect
 
 from rbl.errors import BadInput, NotFound
+from rbl.quotas import Alarm, of_settings
 from rbl.store import nominations
 from rbl.store.nominations import NewNomination, NominationView
 from rbl.terms import Address, Role, State
 from rbl.web.auth import Nominating, Operating
 from rbl.web.documents import tells
-from rbl.web.fields import AddressField, Answer, AskedPolicy, Body
+from rbl.web.fields import LARGEST_NUMBER, AddressField, Answer, AskedPolicy, Body, one_of
 from rbl.web.parts import UsedParts
 
 _log = structlog.get_logger()
@@ -37,6 +39,8 @@ _SPAM = (
 
 class NominationBody(Body):
     """A nomination as JSON; exactly one of *message* and *message_base64* is given."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": one_of(message=None, message_base64="base64")})
 
     message: str | None = Field(None, description="The spam's source, header and body.")
     message_base64: Base64Bytes | None = Field(None, description="The same, where it is not UTF-8.")
@@ -162,6 +166,7 @@ _FORMS: dict[str, Any] = {
             role=403,
             exempt=403,
             do_not_test=403,
+            suspended=403,
             no_such_zone=404,
             idempotency_mismatch=409,
             concurrent_change=409,
@@ -173,25 +178,29 @@ _FORMS: dict[str, Any] = {
             reserved_address=422,
             too_old=422,
             bad_idempotency_key=422,
+            quota=429,
         ),
     },
 )
 def nominate(
     parts: UsedParts,
-    policy: AskedPolicy,
     caller: Nominating,
+    policy: AskedPolicy,
     sent: Annotated[Submitted, Depends(submitted)],
     response: Response,
     idempotency_key: Annotated[
         str | None,
         Header(
-            description="The same key and message again give the first nomination.", examples=["8e03978e"]
+            description="The same key and message again give the first nomination.",
+            examples=["8e03978e"],
+            json_schema_extra={"minLength": 1, "maxLength": 255},
         ),
     ] = None,
 ) -> NominationAnswer:
     """The address comes from the Received field that your own MX wrote on top.
 
-    The evidence is kept, and a test is due. The same spam again answers 200 with the first nomination.
+    The evidence is kept, and a test is due where the host has none under way. The same spam again answers
+    200 with your own first nomination; what others handed in makes no difference.
     """
     limit = parts.settings.lists.max_evidence_octets
     if len(sent.message) > limit:
@@ -207,8 +216,15 @@ def nominate(
         claimed=sent.claimed,
         idempotency_key=idempotency_key,
     )
+    alarms: list[Alarm] = []
     with parts.store.writing() as session:
-        view, is_new = nominations.nominate(session, new, caller, policy, now)
+        view, is_new = nominations.nominate(
+            session, new, caller, policy, now, quotas=of_settings(parts.settings.quotas), tell=alarms.append
+        )
+    for alarm in alarms:
+        _log.warning(
+            "quota_alarm", key=alarm.key, of=alarm.measure.value, used=alarm.used, quota=alarm.quota
+        )
     if is_new:
         _log.info("nominated", zone=view.zone, address=str(view.address), nominator=caller.name, id=view.id)
     else:
@@ -217,7 +233,7 @@ def nominate(
     return _answer(parts, view)
 
 
-_Id = Annotated[int, Path(ge=1, le=2**63 - 1, description="The nomination's number.", examples=[17])]
+_Id = Annotated[int, Path(ge=1, le=LARGEST_NUMBER, description="The nomination's number.", examples=[17])]
 
 
 @router.get(

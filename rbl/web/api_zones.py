@@ -1,21 +1,51 @@
-"""``/v1/zones``: letting out a change of a list that the guards hold back."""
+"""``/v1/zones``: the lists, and letting out a change of one that the guards hold back."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from rbl.errors import NotFound
 from rbl.store import journal
 from rbl.terms import Act
 from rbl.web.auth import Operating, actor
 from rbl.web.documents import tells
-from rbl.web.fields import Answer, Body, Why
+from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Why
 from rbl.web.parts import UsedParts
+from rbl.zone.zonefile import Kind
 
 router = APIRouter(prefix="/v1/zones", tags=["operators"])
 
-_LARGEST_SERIAL = 2**63 - 1  # of the database's column
+_ZONE: JsonDict = {
+    "apex": "relays.example.org",
+    "kind": "addresses",
+    "reasons": [{"name": "open-relay", "title": "Open relay", "values": ["127.0.0.2"]}],
+}
+
+
+class ReasonTold(Answer):
+    """A reason, and the A records that it answers with."""
+
+    name: str
+    title: str
+    values: list[str]
+
+
+class ZoneTold(Answer):
+    """A list."""
+
+    apex: str
+    kind: Kind
+    reasons: list[ReasonTold]
+
+
+class ZonesTold(Answer):
+    """The lists, the default one first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"zones": [_ZONE]}]})
+
+    zones: list[ZoneTold]
 
 
 class ForceBody(Body):
@@ -28,7 +58,7 @@ class ForceBody(Body):
     serial: int | None = Field(
         None,
         ge=1,
-        le=_LARGEST_SERIAL,
+        le=LARGEST_NUMBER,
         strict=True,
         description="Up to and with which serial of the journal; by default its last.",
     )
@@ -49,6 +79,24 @@ class ForceTold(Answer):
 _Apex = Annotated[
     str, Path(description="The list, by its apex.", max_length=255, examples=["relays.example.org"])
 ]
+
+
+@router.get("", summary="Name the lists and their reasons", tags=["addresses"], responses=tells())
+async def zones(parts: UsedParts) -> ZonesTold:
+    """What may be asked for, and what the answers mean (RFC 5782 §2.3)."""
+    return ZonesTold(
+        zones=[
+            ZoneTold(
+                apex=apex,
+                kind=parts.zone_files[apex].kind,
+                reasons=[
+                    ReasonTold(name=each.name, title=each.title, values=[str(a) for a in each.addresses])
+                    for each in parts.zone_files[apex].reasons.values()
+                ],
+            )
+            for apex in parts.policies
+        ]
+    )
 
 
 @router.post(

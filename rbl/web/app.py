@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rbl import __version__
+from rbl.config import Settings
 from rbl.web import (
     api_addresses,
     api_audit,
@@ -12,8 +13,10 @@ from rbl.web import (
     api_exemptions,
     api_hosts,
     api_keys,
+    api_limits,
     api_listings,
     api_nominations,
+    api_processes,
     api_switches,
     api_zones,
     documents,
@@ -47,6 +50,7 @@ def create_app(parts: Parts) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,  # they load scripts from elsewhere, which our pages never do
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever host the client named: see problems
         openapi_tags=_TAGS,
         servers=[{"url": settings.web.public_url}],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -61,8 +65,10 @@ def create_app(parts: Parts) -> FastAPI:
         api_listings,
         api_exemptions,
         api_keys,
+        api_limits,
         api_customers,
         api_audit,
+        api_processes,
         api_switches,
         api_zones,
         health,
@@ -71,8 +77,7 @@ def create_app(parts: Parts) -> FastAPI:
         app.include_router(module.router)
     problems.install(app)
     app.openapi = documents.writer(app)  # type: ignore[method-assign]  # FastAPI's documented way
-    # The evidence in JSON with every octet escaped is at most six times as long as the message.
-    largest_nomination = 6 * settings.lists.max_evidence_octets + _LARGEST_BODY_OCTETS
+    largest_nomination = largest_body_octets(settings)
 
     def largest_body(path: str) -> int:
         return largest_nomination if path.rstrip("/") == _NOMINATIONS else _LARGEST_BODY_OCTETS
@@ -87,3 +92,11 @@ def create_app(parts: Parts) -> FastAPI:
     )
     parts.registry.register(health.StoreCollector(parts))
     return app
+
+
+def largest_body_octets(settings: Settings) -> int:
+    """Return the limit of the largest body that any request may have: of a nomination.
+
+    The evidence in JSON with every octet escaped is at most six times as long as the message.
+    """
+    return 6 * settings.lists.max_evidence_octets + _LARGEST_BODY_OCTETS

@@ -35,6 +35,11 @@ CODES: Mapping[str, Code] = {
         "What was sent is too large",
         "Send the whole header of the spam and the beginning of its body; the detail names the limit.",
     ),
+    "head-too-large": Code(
+        "The head of the request is too large", "Send fewer and shorter fields; the detail names the limit."
+    ),
+    "too-slow": Code("The request took too long", "Send it again, at once and whole."),
+    "no-place": Code("All connections are taken", "Try again in a minute."),
     "no-such-page": Code(
         "There is nothing at this address", "Look at the OpenAPI document for what there is."
     ),
@@ -124,6 +129,13 @@ CODES: Mapping[str, Code] = {
     "idempotency-mismatch": Code(
         "The Idempotency-Key was used for something else", "Use a new key for a new message."
     ),
+    "quota": Code(
+        "This key has nominated as much as it may for now",
+        "Try again after the time in Retry-After. The operator sees it too, and can allow more.",
+    ),
+    "suspended": Code(
+        "This key is suspended", "Nothing is taken with it for now: write to the operator, who answers."
+    ),
     "no-such-nomination": Code("There is no such nomination", "Check its number."),
     # lists, hosts, retests
     "no-such-zone": Code("There is no such list", "GET /v1/zones names the lists."),
@@ -140,9 +152,6 @@ CODES: Mapping[str, Code] = {
     ),
     "listed-by-test": Code(
         "This was listed by a test", "Withdraw the host: POST /v1/hosts/{address}/decisions."
-    ),
-    "retest-too-soon": Code(
-        "The last retest found it still open", "Close the relay, then ask again after the time given."
     ),
     "already-listed": Code("It is listed already", "End the listing first where it is to change."),
     "expiry-past": Code("The listing would have expired already", "Give an expires_at in the future."),
@@ -174,6 +183,9 @@ CODES: Mapping[str, Code] = {
     ),
     "concurrent-change": Code("Somebody changed the same thing at the same moment", "Try again."),
     "database": Code("The database does not answer", "Try again in a minute. DNS goes on answering."),
+    "no-watcher": Code(
+        "This is for monitoring only", "Ask from a network that the setting web.watchers names."
+    ),
     "not-ready": Code("A part of the program is not ready", "The document names the part."),
     "internal": Code(
         "Something went wrong on our side", "Try again; if it stays, write to the operator with the time."

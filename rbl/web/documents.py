@@ -14,7 +14,7 @@ from rbl.web.problems import Problem
 _SCHEMA = "#/components/schemas/{model}"
 _EXAMPLE_URL = "https://relays.example.org"
 # What may happen to every request.
-_ALWAYS = {"invalid": 422, "internal": 500, "database": 503}
+_ALWAYS = {"bad-request": 400, "invalid": 422, "internal": 500, "database": 503}
 
 Responses = dict[int | str, dict[str, Any]]
 

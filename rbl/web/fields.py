@@ -8,9 +8,11 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     PlainValidator,
     StringConstraints,
@@ -21,6 +23,14 @@ from rbl.addresses import parse_address, parse_network
 from rbl.store.hosts import ZonePolicy
 from rbl.terms import Address, Network
 from rbl.web.parts import UsedParts
+
+# Larger whole numbers are not the same in every reader of JSON (RFC 8259 §6).
+LARGEST_NUMBER = 2**53 - 1
+# Formats of our own, where JSON Schema has none: what they take is said beside each.
+NETWORK_FORMAT = "network"  # an address, or an address and a prefix with no bits set beyond it
+OWNER_NAME_FORMAT = "owner-name"  # a domain name in A-labels, or *. and one
+SUBJECT_FORMAT = "network-or-owner-name"
+PRINTABLE_FORMAT = "printable"  # no control character, nor any that shows nothing
 
 
 def _address(value: object) -> Address:
@@ -47,7 +57,12 @@ AddressField = Annotated[
     PlainValidator(_address),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
-        {"type": "string", "title": "Address", "description": "IPv4 or IPv6", "examples": ["192.0.2.1"]}
+        {
+            "anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}],
+            "title": "Address",
+            "description": "IPv4 or IPv6",
+            "examples": ["192.0.2.1"],
+        }
     ),
 ]
 NetworkField = Annotated[
@@ -57,6 +72,8 @@ NetworkField = Annotated[
     WithJsonSchema(
         {
             "type": "string",
+            "format": NETWORK_FORMAT,
+            "pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
             "title": "Network",
             "description": "An address, or an address and a prefix length",
             "examples": ["192.0.2.0/24"],
@@ -66,11 +83,16 @@ NetworkField = Annotated[
 # One line of printable text; kept in the audit, and public where it tells why something is listed.
 Why = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    StringConstraints(
+        min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$"
+    ),
+    AfterValidator(str.strip),
 ]
 # RFC 1035 §3.3: a character-string has 255 octets; many clients show only the first of a TXT record.
 ListingText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
+    str,
+    StringConstraints(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$"),
+    AfterValidator(str.strip),
 ]
 Hits = Annotated[
     int,
@@ -107,6 +129,22 @@ async def policy_of_any(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
 
 AskedPolicy = Annotated[ZonePolicy, Depends(policy_of)]
 AskedPolicyOfAny = Annotated[ZonePolicy, Depends(policy_of_any)]
+
+
+def one_of(**formats: str | None) -> list[JsonValue]:
+    """Return for a body's schema: exactly one of these fields is given, and the others are null."""
+    nothing: dict[str, JsonValue] = {"type": "null"}
+    texts: dict[str, dict[str, JsonValue]] = {
+        name: {"type": "string"} if text is None else {"type": "string", "format": text}
+        for name, text in formats.items()
+    }
+    return [
+        {
+            "required": [given],
+            "properties": {name: text if name == given else nothing for name, text in texts.items()},
+        }
+        for given in texts
+    ]
 
 
 class Body(BaseModel):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from threading import Lock
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -16,13 +16,15 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.errors import RblError
-from rbl.store import hosts, runs, switches
+from rbl.quotas import of_settings
+from rbl.store import hosts, limits, runs, switches
 from rbl.terms import State
 from rbl.web import problems
 from rbl.web.documents import tells
 from rbl.web.fields import Answer
 from rbl.web.parts import Parts, UsedParts
 from rbl.web.problems import Standing
+from rbl.web.watchers import watching
 
 router = APIRouter(tags=["watching"])
 
@@ -65,7 +67,13 @@ async def healthz() -> Alive:
     return Alive()
 
 
-@router.get("/readyz", summary="Is every part ready?", response_model=Ready, responses=tells(not_ready=503))
+@router.get(
+    "/readyz",
+    summary="Is every part ready?",
+    response_model=Ready,
+    responses=tells(no_watcher=403, not_ready=503),
+    dependencies=[Depends(watching)],
+)
 def readyz(parts: UsedParts) -> Ready | Response:
     """503 with the same where one is not.
 
@@ -96,8 +104,9 @@ def readyz(parts: UsedParts) -> Ready | Response:
                 }
             },
         },
-        **tells(),
+        **tells(no_watcher=403),
     },
+    dependencies=[Depends(watching)],
 )
 def metrics(parts: UsedParts) -> Response:
     """Everything that the parts of this process count, and how many hosts are in each state."""
@@ -133,7 +142,7 @@ class StoreCollector(Collector):
             return self._families
 
     def _count(self) -> list[GaugeMetricFamily] | None:
-        found = by_state, unfinished, due = _families()
+        found = by_state, unfinished, due, used, quota = _families()
         try:
             with self._parts.store.reading() as session:
                 for zone in self._parts.policies:
@@ -143,6 +152,11 @@ class StoreCollector(Collector):
                     all_runs, due_runs = runs.count_unfinished(session, zone, self._parts.now())
                     unfinished.add_metric([zone], all_runs)
                     due.add_metric([zone], due_runs)
+                quotas = of_settings(self._parts.settings.quotas)
+                for key in limits.of_all(session, quotas, self._parts.now()):
+                    for measure, count in key.used.items():
+                        used.add_metric([str(key.key_id), measure.value], count)
+                        quota.add_metric([str(key.key_id), measure.value], key.quota.of(measure))
         except RblError:  # /readyz tells of it
             return None
         return found
@@ -153,6 +167,10 @@ def _families() -> list[GaugeMetricFamily]:
         GaugeMetricFamily("rbl_hosts", "Hosts by state", labels=["zone", "state"]),
         GaugeMetricFamily("rbl_probe_runs_unfinished", "Tests that are not over", labels=["zone"]),
         GaugeMetricFamily("rbl_probe_runs_due", "Tests that a worker could begin now", labels=["zone"]),
+        GaugeMetricFamily(
+            "rbl_key_used", "What an API key, by its number, used of a quota", labels=["key", "of"]
+        ),
+        GaugeMetricFamily("rbl_key_quota", "The quota of an API key", labels=["key", "of"]),
     ]
 
 

@@ -20,6 +20,7 @@ from rbl.web import problems, views, wording
 from rbl.web.codes import CODES
 from rbl.web.fields import AskedPolicy
 from rbl.web.parts import UsedParts
+from rbl.web.requester import Requester, network_of
 
 router = APIRouter(include_in_schema=False)
 # What asks the database is a function, for which FastAPI takes a thread; what does not is a coroutine,
@@ -58,7 +59,9 @@ def address_page(request: Request, parts: UsedParts, policy: AskedPolicy, asked:
 
 
 @router.post("/a/{asked}/retest")
-def ask_retest(request: Request, parts: UsedParts, policy: AskedPolicy, asked: _Asked) -> Response:
+def ask_retest(
+    request: Request, parts: UsedParts, policy: AskedPolicy, requester: Requester, asked: _Asked
+) -> Response:
     """The retest button: back to the page, which then shows how far the retest is."""
     try:
         address = parse_address(_cleaned(asked))
@@ -66,7 +69,7 @@ def ask_retest(request: Request, parts: UsedParts, policy: AskedPolicy, asked: _
         return _not_an_address(request, asked, fault)
     try:
         with parts.store.writing() as session:
-            retests.ask(session, policy, address, "public", parts.now())
+            retests.ask(session, policy, address, "public", parts.now(), network=requester)
     except (NotFound, Conflict, Refused) as fault:
         return _address_page(request, parts, policy.apex, address, fault)
     return RedirectResponse(f"{_path(parts, policy.apex, address)}#progress", status_code=303)
@@ -114,18 +117,26 @@ async def robots() -> Response:
 def _address_page(
     request: Request, parts: UsedParts, zone: str, address: Address, fault: RblError | None = None
 ) -> HTMLResponse:
+    now = parts.now()
     with parts.store.reading() as session:
         story = stories.story(session, zone, address)
         told = None if story.current_run is None else dialogues.progress(session, zone, address)
-    now = parts.now()
+        time = None
+        if (host := story.host) is not None:
+            network = network_of(request)
+            time = retests.time_of(
+                session, parts.policies[zone], host.id, host.retest_allowed_at, network, now
+            )
     zone_file = parts.zone_files[zone]
     platform = next((run.platform for run in story.runs if run.platform), None)
     context = {
         "story": story,
-        "standing": wording.standing(story),
+        "standing": wording.standing(story, zone_file),
+        "is_answered": wording.test_point(zone_file, address),
+        "tests_are_off": not parts.settings.probe.enabled,
         "proven": wording.proven_listing(story),
         "by_hand": wording.hand_listings(story),
-        "retest": wording.retest(story, now),
+        "retest": wording.retest(story, time),
         "wording": wording,
         "reasons": zone_file.reasons,
         "longest_cached": max(reason.ttl_seconds for reason in zone_file.reasons.values()),

@@ -15,10 +15,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from rbl.errors import BadInput, Conflict, NotFound, RblError, Refused, Unavailable
-from rbl.web import views
+from rbl.web import paths, views
 from rbl.web.codes import CODES
 from rbl.web.parts import parts_of
 
@@ -163,7 +163,7 @@ def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found: Sequence[Mapping[str, Any]] = error.errors()
     if any(fault["type"] == "json_invalid" for fault in found):
-        return _tell(request, "bad-json", 400, "the body is not JSON")
+        return _of_body(request, "bad-json", "the body is not JSON")
     faults = [
         Fault(pointer=".".join(str(part) for part in fault["loc"]), detail=str(fault["msg"]))
         for fault in found[:_MOST_FAULTS]
@@ -174,9 +174,31 @@ def _validation(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    public_url = parts_of(request).settings.web.public_url
+    headers = error.headers
+    if error.status_code == 404 and (elsewhere := paths.with_other_slash(request)) is not None:
+        # Never where the client's Host field says: what is behind it may be somebody else's.
+        return RedirectResponse(f"{public_url}{elsewhere}", status_code=307)
+    if error.status_code == 405:
+        headers = {"Allow": paths.allowed(request)}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    if error.status_code == 400:
+        return _of_body(request, "bad-request", error.detail)
     code = _CODE_OF_STATUS.get(error.status_code, "bad-request" if error.status_code < 500 else "internal")
     detail = error.detail if error.status_code not in _CODE_OF_STATUS else CODES[code].title
-    return _tell(request, code, error.status_code, detail, error.headers)
+    return _tell(request, code, error.status_code, detail, headers)
+
+
+def _of_body(request: Request, code: str, detail: str) -> Response:
+    """Tell that a body cannot be read, where whoever sent it has a key or needs none.
+
+    The framework reads a body before it asks for a key.
+    """
+    needs_key = 401 in getattr(request.scope.get("route"), "responses", {})
+    if needs_key and "authorization" not in request.headers:
+        return _own(request, Refused(CODES["no-key"].title, code="no-key"))
+    return _tell(request, code, 400, detail)
 
 
 def _tell(

@@ -1,11 +1,12 @@
 """The rim of the application: what holds for every request, whatever it asks for.
 
-The limit of a request's body (counted as it arrives), the headers that keep a page from harm, the
+Its one Host, the limit of its body (counted as it arrives), the headers that keep a page from harm, the
 count for ``/metrics``, and the end of every exception that nobody foresaw: logged once with its
 traceback (event ``request_failed``) and told as a bare 500, without details.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 
 import structlog
@@ -15,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rbl.web import problems
+from rbl.web.paths import ENDLESS
 
 _log = structlog.get_logger()
 
@@ -32,7 +34,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_ENDLESS = "/events"  # a stream has no end to wait for
+# RFC 3986 §3.2.2 and §3.2.3: a name or an IPv4 address, or an IP literal in brackets, and a port.
+_HOST = re.compile(rb"(?:\[[0-9A-Za-z:.]{2,}\]|[0-9A-Za-z._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
 _YEAR_SECONDS = 31_536_000  # RFC 6797 §6.1.1
 
 
@@ -82,8 +85,8 @@ class Rim:
 
         body = _LimitedBody(scope, receive, self._largest_body(scope["path"]))
         try:
-            if body.is_announced_too_large:
-                await self._refuse_body(scope, receive, send_with_headers, body.limit)
+            if (refusal := self._refusal(scope, body)) is not None:
+                await refusal(scope, receive, send_with_headers)
                 return
             await self._app(scope, body.receive, send_with_headers)
         except asyncio.CancelledError:
@@ -99,10 +102,15 @@ class Rim:
             )
             await problems.answer(problem)(scope, receive, send_with_headers)
 
-    async def _refuse_body(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        problem = problems.document(self._public_url, "too-large", 413, _too_large(limit))
-        # What is still on its way is not read: the connection ends with the answer.
-        await problems.answer(problem, {"Connection": "close"})(scope, receive, send)
+    def _refusal(self, scope: Scope, body: "_LimitedBody") -> ASGIApp | None:
+        """Return the answer to a request of which no more is read; the connection ends with it."""
+        if (fault := _host_fault(scope)) is not None:
+            problem = problems.document(self._public_url, "bad-request", 400, fault)
+        elif body.is_announced_too_large:
+            problem = problems.document(self._public_url, "too-large", 413, _too_large(body.limit))
+        else:
+            return None
+        return problems.answer(problem, {"Connection": "close"})
 
     async def _tell_of_stop(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = problems.document(self._public_url, "error", 503, "the server starts anew: try again")
@@ -128,9 +136,19 @@ class _LimitedBody:
         return message
 
 
+def _host_fault(scope: Scope) -> str | None:
+    """Return why the Host fields of a request are not as RFC 9112 §3.2 wants them, or None."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) > 1:
+        return "a request has one Host field (RFC 9112 §3.2)"
+    if not hosts:
+        return None if scope["http_version"] == "1.0" else "a request has a Host field (RFC 9112 §3.2)"
+    return None if _HOST.fullmatch(hosts[0]) else "the Host field names no host (RFC 9110 §7.2)"
+
+
 def _as_get(scope: Scope) -> Scope:
     """Return a HEAD request as the GET that it is but for the body, which the server leaves out itself."""
-    if scope["method"] != "HEAD" or scope["path"].endswith(_ENDLESS):
+    if scope["method"] != "HEAD" or scope["path"].endswith(ENDLESS):
         return scope
     return {**scope, "method": "GET"}
 

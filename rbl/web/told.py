@@ -181,9 +181,11 @@ class StoryTold(Answer):
     standing: str
     state: State | None = Field(description="Of the host; null: it was never nominated.")
     text: str
-    testing_paused: bool = Field(description="All tests are stopped now.")
+    testing_paused: bool = Field(description="All tests are stopped now, or were never set up.")
     offences: int = Field(description="How often a test led to a listing.")
-    retest_allowed_at: datetime | None
+    retest_allowed_at: datetime | None = Field(
+        description="When the next retest begins that is asked for, at the latest; null: at once."
+    )
     listings: list[ListingTold]
     past: list[ListingTold]
     exemptions: list[ExemptionTold]
@@ -204,15 +206,15 @@ class TranscriptTold(Answer):
 
 def of_story(parts: Parts, story: Story) -> StoryTold:
     """Return *story* as the API tells it."""
-    host = story.host
+    host, zone = story.host, parts.zone_files[story.zone]
     return StoryTold(
         zone=story.zone,
         address=story.address,
-        listed=story.listed,
-        standing=wording.standing(story),
+        listed=story.listed or wording.test_point(zone, story.address) is True,
+        standing=wording.standing(story, zone),
         state=None if host is None else host.state,
         text="It was never nominated." if host is None else wording.state(host.state),
-        testing_paused=story.testing_paused,
+        testing_paused=story.testing_paused or not parts.settings.probe.enabled,
         offences=0 if host is None else host.offences,
         retest_allowed_at=None if host is None else host.retest_allowed_at,
         listings=[ListingTold.model_validate(each) for each in story.listings],

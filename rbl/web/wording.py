@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import IPv4Address
 
+from rbl.lifecycle import RetestTime
 from rbl.store.stories import Proof, PublicListing, Run, Story
-from rbl.terms import EnvelopeResult, Origin, Purpose, State, TranscriptLine, Verdict
+from rbl.terms import Address, EnvelopeResult, Origin, Purpose, State, TranscriptLine, Verdict
+from rbl.zone.answers import NOT_LISTED, Vocabulary
+from rbl.zone.zonefile import ZoneFile
 
 DAY = timedelta(days=1)  # RFC 6471 §3.6.2: no robot tests a host more often
 _LONGEST_SHOWN = 16_384  # characters of a spam: enough to recognise it, and quick on a phone
@@ -22,6 +26,7 @@ class Standing(StrEnum):
     LISTED = "listed"  # a test proved it
     BY_HAND = "listed by hand"  # an operator, or another list, said so
     EXEMPT = "exempt"  # whatever else, DNS never says it is listed
+    TEST_POINT = "a test point"  # every list answers for it, or never does (RFC 5782 §5)
     CLEAR = "not listed"
 
 
@@ -36,7 +41,7 @@ _STATES: Mapping[State, str] = {
     State.REVIEW: "Its test could not decide, so a person must. It is not listed for that.",
     State.PROVEN: "A test message came back through it; an operator decides whether to list it.",
     State.LISTED: "It is listed because one of our test messages came back through it.",
-    State.RETEST_QUEUED: "A retest is queued and begins as soon as a tester is free.",
+    State.RETEST_QUEUED: "A retest is queued and begins at its turn, as soon as a tester is free.",
     State.RETESTING: "Our tester is talking to your server right now.",
     State.RETEST_AWAITING: "Your server took a test message; we wait to see whether it comes back to us.",
     State.DELISTED: "It was listed, and a retest found it closed.",
@@ -89,20 +94,33 @@ _DEEDS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Retest:
-    """Whether the reader can ask for a retest now, and why not: ``allowed_at`` set means later."""
+    """Whether the reader can ask for a retest now, and why not; *begins_at* is when it would begin."""
 
     possible: bool
-    allowed_at: datetime | None = None
+    begins_at: datetime | None = None
     why_not: str = ""
 
 
-def standing(story: Story) -> Standing:
-    """Return how the address stands."""
+def standing(story: Story, zone: ZoneFile) -> Standing:
+    """Return how the address stands in the list of *zone*."""
     if any(each.never_list for each in story.exemptions):
         return Standing.EXEMPT
     if proven_listing(story) is not None:
         return Standing.LISTED
-    return Standing.BY_HAND if story.listings else Standing.CLEAR
+    if story.listings:
+        return Standing.BY_HAND
+    return Standing.CLEAR if test_point(zone, story.address) is None else Standing.TEST_POINT
+
+
+def test_point(zone: ZoneFile, address: Address) -> bool | None:
+    """Return whether *address* is a test point that the list answers for, or one that it never does.
+
+    None: it is no test point (RFC 5782 §5).
+    """
+    if not isinstance(address, IPv4Address):
+        return None
+    number = Vocabulary(zone).test_points.get(int(address))
+    return None if number is None else number != NOT_LISTED
 
 
 def proven_listing(story: Story) -> PublicListing | None:
@@ -136,25 +154,20 @@ def deed(action: str) -> str:
     return _DEEDS.get(action, action)
 
 
-def retest(story: Story, now: datetime) -> Retest:
-    """Return whether a retest can be asked for at *now*."""
+def retest(story: Story, time: RetestTime | None) -> Retest:
+    """Return whether a retest can be asked for, and when it would begin: at *time*, by the policy."""
     host = story.host
-    if host is None or not host.state.in_dns:
+    if host is None or time is None or not host.state.in_dns:
         return Retest(possible=False, why_not="It is not listed by a test, so there is nothing to retest.")
-    if host.state is not State.LISTED:
-        return Retest(possible=False, why_not="A retest is under way.")
     if any(each.never_test for each in story.exemptions):
         return Retest(
             possible=False,
             why_not="Its owner asked us not to test it, so no test can end the listing: write to us.",
         )
-    if host.retest_allowed_at is not None and host.retest_allowed_at > now:
-        return Retest(
-            possible=False,
-            allowed_at=host.retest_allowed_at,
-            why_not="The last retest found it still open.",
-        )
-    return Retest(possible=True)
+    run = story.current_run
+    if host.state is State.LISTED or (run is not None and time.at < run.due_at):
+        return Retest(possible=True, begins_at=time.at)
+    return Retest(possible=False, why_not="A retest is under way, or queued.")
 
 
 def ended(run: Run) -> str:

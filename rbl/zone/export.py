@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from rbl.names import INVALID, TEST, Name, OwnerName
 from rbl.zone.answers import AnswerSet
-from rbl.zone.index import Index
+from rbl.zone.index import MAPPED, SIX_TO_FOUR, Index
 from rbl.zone.ranges import Table
 from rbl.zone.rbldnsd.nametext import key_of, text_of
 from rbl.zone.runs import runs
@@ -19,6 +19,12 @@ from rbl.zone.zonefile import Kind, ZoneFile
 
 _FIELD = re.compile(r"\{(address|url)\}")
 _ANY = b"*"  # a label that no listed name has
+
+# Mapped and 6to4 addresses, which are answered as the IPv4 address inside them, whatever lists the IPv6
+# networks around them: first and last, ascending.
+_IPV4_WITHIN = tuple(
+    (int(network.network_address), int(network.broadcast_address)) for network in (MAPPED, SIX_TO_FOUR)
+)
 
 Pair = tuple[IPv4Address, str]
 Named = tuple[OwnerName, AnswerSet | None]
@@ -119,7 +125,14 @@ def dotted(labels: Name) -> str:
 
 def _addresses(index: Index, table: Table) -> Iterator[Listed]:
     bits, answers = table.family.bits, index.vocabulary.answers
+    elsewhere = _IPV4_WITHIN if bits == 128 else ()
     for first, last, number in runs(table):
         answer = answers[number]
         assert answer is not None
-        yield Listed(first, last, bits, answer)
+        for hole_first, hole_last in elsewhere:
+            if first < hole_first <= last:
+                yield Listed(first, hole_first - 1, bits, answer)
+            if first <= hole_last and last >= hole_first:
+                first = hole_last + 1  # noqa: PLW2901 — what is left of the range
+        if first <= last:
+            yield Listed(first, last, bits, answer)

@@ -1,8 +1,9 @@
 """A list as a response policy zone, for resolvers: what is listed does not resolve.
 
 Addresses by ``rpz-ip``, which looks at the addresses in answers; names by themselves. Both say NXDOMAIN.
-Nothing of 127.0.0.0/8 is in it: these are what lists answer, and must resolve. The owner names are
-relative, so that the zone may have any name.
+Nothing of 127.0.0.0/8 is in it: these are what lists answer, and must resolve. Nor are names below the top
+labels that policies take for themselves (``rpz-ip`` and others): they would be read as policies. The owner
+names are relative, so that the zone may have any name.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from rbl.zone.index import Index
 from rbl.zone.runs import networks
 
 _POLICY = "CNAME ."  # NXDOMAIN
+_OF_POLICIES = b"rpz-"
 _LOOPBACK = 127  # the first octet of test points
 
 
@@ -29,6 +31,8 @@ def lines(index: Index) -> Iterator[str]:
             reverse = _ipv4(first) if listed.bits == 32 else _ipv6(first)
             yield f"{length}.{reverse}.rpz-ip {_POLICY}"
     for subject, answer in export.names_and_above(index):
+        if subject.labels and subject.labels[-1].startswith(_OF_POLICIES):
+            continue
         yield f"{subject} {'CNAME rpz-passthru.' if answer is None else _POLICY}"
 
 

@@ -6,6 +6,7 @@ two an operator may force; a list without its test points or with 127.0.0.1 in i
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import numpy as np
@@ -26,6 +27,26 @@ from rbl.zone.zonefile import Kind
 SMALL_CHANGE = 100
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How much of a list changes at once.
+
+    *count* networks or names become listed, exempt, or neither; *size* listings and exemptions there were.
+    """
+
+    count: int
+    size: int
+
+    def is_too_much(self, max_share: float) -> bool:
+        """Whether it looks like an accident, *max_share* being what may change at once."""
+        # The first filling of an empty list changes all of it, and takes nothing from anybody.
+        return bool(self.size) and self.count >= SMALL_CHANGE and self.count > max_share * self.size
+
+    def __str__(self) -> str:
+        """Return it in words, with the share."""
+        return f"{self.count} changes to a list of {self.size} ({self.count / max(self.size, 1):.0%})"
+
+
 def check(
     previous: Index | None, candidate: Index, max_change_share: float, *, forced: bool = False
 ) -> None:
@@ -43,6 +64,11 @@ def check(
     _check_widths(previous, candidate)
     if previous is not None:
         _check_change(previous, candidate, max_change_share)
+
+
+def change(previous: Index, candidate: Index) -> Change:
+    """Return how much of *previous* is another thing in *candidate*."""
+    return Change(changes_between(previous, candidate), previous.live() + previous.exempt())
 
 
 def changes_between(previous: Index, candidate: Index) -> int:
@@ -115,16 +141,14 @@ def _lists_every_name(index: Index) -> bool:
 
 
 def _check_change(previous: Index, candidate: Index, max_change_share: float) -> None:
-    size = previous.live() + previous.exempt()
-    changes = changes_between(previous, candidate)
-    # The first filling of an empty list changes all of it, and takes nothing from anybody.
-    if not size or changes < SMALL_CHANGE or changes <= max_change_share * size:
-        return
-    raise Conflict(
-        f"{changes} changes to a list of {size} from serial {previous.serial} to {candidate.serial} are"
-        f" more than the {max_change_share:.0%} allowed at once: look at the journal, then force them",
-        code="change-share",
-    )
+    found = change(previous, candidate)
+    if found.is_too_much(max_change_share):
+        raise Conflict(
+            f"{found.count} changes to a list of {found.size} from serial {previous.serial} to"
+            f" {candidate.serial} are more than the {max_change_share:.0%} allowed at once: look at the"
+            " journal, then force them",
+            code="change-share",
+        )
 
 
 def _mapped(address: IPv4Address) -> IPv6Address:

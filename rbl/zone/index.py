@@ -7,7 +7,7 @@ inside them. Entries whose reason the zone file no longer has, and those that ar
 are kept and counted, and answer nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
@@ -27,8 +27,8 @@ from rbl.zone.zonefile import ZoneFile
 
 __all__ = ["AnswerSet", "Index", "compile_index"]
 
-_MAPPED = IPv6Network("::ffff:0:0/96")
-_6TO4 = IPv6Network("2002::/16")
+MAPPED = IPv6Network("::ffff:0:0/96")
+SIX_TO_FOUR = IPv6Network("2002::/16")
 _ANY_IPV4 = IPv4Network("0.0.0.0/0")
 _SERIALS = 2**32  # RFC 1982 §2: SERIAL_BITS of an SOA is 32
 # More numbers than this beyond twice what is listed, and the next generation is made afresh without
@@ -79,7 +79,7 @@ class Index:
         inside = _ipv4_inside(network)
         if inside is not None:
             return self.has_below(inside)
-        if (_MAPPED.subnet_of(network) or _6TO4.subnet_of(network)) and self.has_below(_ANY_IPV4):
+        if (MAPPED.subnet_of(network) or SIX_TO_FOUR.subnet_of(network)) and self.has_below(_ANY_IPV4):
             return True
         return self.ipv6.any_within(int(network.network_address), network.prefixlen)
 
@@ -104,7 +104,7 @@ class Index:
         unknown = self.ipv4.counts.unknown + self.ipv6.counts.unknown + self.names.counts.unknown
         return unknown + len(self.unusable)
 
-    def apply(self, entries: Sequence[Entry]) -> "Index":
+    def apply(self, entries: Iterable[Entry]) -> "Index":
         """Return the next generation: this one changed by journal *entries* in order of serial.
 
         Raises:
@@ -210,8 +210,8 @@ def compile_index(zone: ZoneFile, serial: int, listed: Iterable[Listed]) -> Inde
 def _ipv4_inside(network: IPv6Network) -> IPv4Network | None:
     """Return the IPv4 network that answers for *network*, where one does."""
     value = int(network.network_address)
-    if network.subnet_of(_MAPPED):
+    if network.subnet_of(MAPPED):
         return IPv4Network((value & 0xFFFFFFFF, network.prefixlen - 96))
-    if network.subnet_of(_6TO4):
+    if network.subnet_of(SIX_TO_FOUR):
         return IPv4Network((value >> 80 & 0xFFFFFFFF, min(network.prefixlen - 16, 32)))
     return None

@@ -10,7 +10,7 @@ from rbl.zone.family import BLOCK_BITS, BLOCKS
 from rbl.zone.ranges import Table
 
 Run = tuple[int, int, int]  # first and last address, and the number of the answer
-_Piece = tuple[int, int]  # a network: first address and prefix length
+Piece = tuple[int, int]  # a network: first address and prefix length
 
 
 def runs(table: Table) -> Iterator[Run]:
@@ -27,7 +27,7 @@ def runs(table: Table) -> Iterator[Run]:
         yield before
 
 
-def networks(first: int, last: int, bits: int, *, step: int = 1, widest: int = 0) -> Iterator[_Piece]:
+def networks(first: int, last: int, bits: int, *, step: int = 1, widest: int = 0) -> Iterator[Piece]:
     """Yield the fewest networks that make up the range, in a family of *bits*.
 
     None is wider than the prefix length *widest*. With *step* 8 only those of whole octets, with 4 of

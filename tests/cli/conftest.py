@@ -1,5 +1,6 @@
 """Running the command line inside the test's process, with settings of its own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rbl.cli import main, parts
+from rbl.cli.opening import prepare
 from rbl.cli.parts import Built
 from rbl.config import Settings
 from rbl.store.engine import Store
@@ -50,10 +52,21 @@ def zone_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def rbl(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], zone_file: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    zone_file: Path,
+    tmp_path: Path,
+    sqlite_template: Path,
 ) -> Callable[..., Ran]:
-    """Run ``rbl`` with the arguments given, on a database and a folder of this test."""
+    """Run ``rbl`` with the arguments given, on a database and a folder of this test.
+
+    The database is there as ``rbl serve`` makes it.
+    """
     monkeypatch.chdir(tmp_path)
+    shutil.copy(sqlite_template, tmp_path / "rbl.db")
+    store = Store(f"sqlite:///{tmp_path}/rbl.db")
+    prepare(store, ["relays.example"])
+    store.close()
     monkeypatch.setenv("RBL_ZONES", str(zone_file))
     monkeypatch.setenv("RBL_DATA_DIR", str(tmp_path / "var"))
     monkeypatch.setenv("RBL_DATABASE__URL", f"sqlite:///{tmp_path}/rbl.db")

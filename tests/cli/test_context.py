@@ -19,9 +19,9 @@ def test_where_settings_come_from(
     if way == "variable":
         monkeypatch.setenv("RBL_CONFIG", str(file))
 
-    ran = rbl(*(["--config", str(file)] if way == "option" else []), "key", "list")
+    ran = rbl(*(["--config", str(file)] if way == "option" else []), "probing", "on")
 
-    assert Ran(0, "", "") == ran
+    assert (0, "probing is on\n") == (ran.status, ran.out)
     assert (tmp_path / f"{way}.db").exists()
 
 

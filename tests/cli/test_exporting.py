@@ -1,6 +1,7 @@
 """``rbl export``: from listings to files of other programs."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.cli.conftest import ZONE, Ran
 @pytest.fixture
 def listed(rbl: Callable[..., Ran], tmp_path: Path) -> Callable[..., Ran]:
     """The command line, with a list that has two listings."""
-    (tmp_path / "data").write_text("5.0.0.1\n5.0.1.0/24 :2:own $\n2a00::1 x\n", encoding="utf-8")
+    (tmp_path / "data").write_text("5.0.0.1\n50.0.1.0/24 :2:own $\n2a00::1 x\n", encoding="utf-8")
     rbl("import", "rbldnsd", "relays.example:ip4set:data")
     return rbl
 
@@ -20,10 +21,10 @@ def listed(rbl: Callable[..., Ran], tmp_path: Path) -> Callable[..., Ran]:
 @pytest.mark.parametrize(
     ("form", "line"),
     [
-        ("rbldnsd", "5.0.1.0/24 :127.0.0.2:own $"),
-        ("bind", '*.1.0.5 300 IN TXT "own 5.0.1.0"'),
-        ("rpz", "24.0.1.0.5.rpz-ip CNAME ."),
-        ("csv", "5.0.1.0/24,open-relay,127.0.0.2,own {address},no"),
+        ("rbldnsd", "50.0.1.0/24 :127.0.0.2:own $"),
+        ("bind", '*.1.0.50 300 IN TXT "own 50.0.1.0"'),
+        ("rpz", "24.0.1.0.50.rpz-ip CNAME ."),
+        ("csv", "50.0.1.0/24,open-relay,127.0.0.2,own {address},no"),
     ],
 )
 def test_forms(listed: Callable[..., Ran], form: str, line: str) -> None:
@@ -35,7 +36,7 @@ def test_json(listed: Callable[..., Ran]) -> None:
     """The document has every listing."""
     document = json.loads(listed("export", "json", "Relays.Example.").out)
 
-    assert ["5.0.0.1/32", "5.0.1.0/24"] == sorted(one["subject"] for one in document["listings"])
+    assert ["5.0.0.1/32", "50.0.1.0/24"] == sorted(one["subject"] for one in document["listings"])
 
 
 def test_what_was_written_can_be_taken_in_again(
@@ -52,13 +53,36 @@ def test_what_was_written_can_be_taken_in_again(
     assert before == listed("export", "csv").out
 
 
-def test_a_file_is_written_whole_and_readable(listed: Callable[..., Ran], tmp_path: Path) -> None:
-    """The file appears when it is complete, may be read by others, and nothing else stays behind."""
+@pytest.mark.parametrize("umask", [0o000, 0o022], ids=oct)
+def test_a_file_is_written_whole_and_private(
+    listed: Callable[..., Ran], tmp_path: Path, umask: int
+) -> None:
+    """The file appears when it is complete, is the user's alone, and nothing else stays behind."""
     folder = tmp_path / "out"
     folder.mkdir()
+    before = os.umask(umask)
     listed("export", "rpz", "-o", "out/zone")
+    os.umask(before)
 
-    assert [("zone", 0o100644)] == [(file.name, file.stat().st_mode) for file in folder.iterdir()]
+    assert [("zone", 0o100600)] == [(file.name, file.stat().st_mode) for file in folder.iterdir()]
+
+
+def test_a_file_that_is_replaced_hands_on_its_mode(listed: Callable[..., Ran], tmp_path: Path) -> None:
+    """Who let a name server's group read the file before need not do so after each export."""
+    file = tmp_path / "zone"
+    file.touch()
+    file.chmod(0o640)
+    listed("export", "rpz", "-o", "zone")
+
+    assert (0o100640, True) == (file.stat().st_mode, file.stat().st_size > 0)
+
+
+def test_what_is_no_file_is_not_replaced(listed: Callable[..., Ran], tmp_path: Path) -> None:
+    """A device or a pipe stays what it is."""
+    os.mkfifo(tmp_path / "pipe")
+
+    expected = Ran(1, "", "rbl: pipe cannot be replaced: it is no regular file\n")
+    assert (expected, True) == (listed("export", "rpz", "-o", "pipe"), (tmp_path / "pipe").is_fifo())
 
 
 def test_a_file_that_cannot_be_written(listed: Callable[..., Ran]) -> None:
@@ -86,6 +110,7 @@ def test_of_several_lists_one_must_be_named(
     second = tmp_path / "second.toml"
     second.write_text(ZONE.replace("relays.example", "other.example"), encoding="utf-8")
     monkeypatch.setenv("RBL_ZONES", f"{zone_file},{second}")
+    rbl("probing", "on")  # makes the second list
 
     expected = Ran(1, "", "rbl: name one of the lists: relays.example, other.example\n")
     assert expected == rbl("export", "csv")

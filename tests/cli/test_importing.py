@@ -1,11 +1,14 @@
 """``rbl import rbldnsd``: from data files to listings."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rbl.cli import importing
+from rbl.store import audit, journal
+from rbl.store.engine import Store
 from tests.cli.conftest import Ran
 
 FILE = """\
@@ -161,3 +164,76 @@ def test_many_rows_move_the_bar(
     assert importing.ROWS_AT_ONCE < len(lines)
     assert f"relays.example: {len(lines)} listed\n" == ran.out
     assert "reading ip4set:data" in ran.err
+
+
+def fill(rbl: Callable[..., Ran], data: Path, first: int, count: int, *options: str) -> Ran:
+    """List *count* addresses from number *first* on, none beside another."""
+    numbers = range(2 * first, 2 * (first + count), 2)
+    lines = [f"5.1.{number >> 8}.{number & 255}\n" for number in numbers]
+    data.write_text("".join(lines), encoding="utf-8")
+    return rbl("import", "rbldnsd", *options, "relays.example:ip4set:data")
+
+
+def test_what_will_be_held_back_is_told(rbl: Callable[..., Ran], data: Path) -> None:
+    """Before and after an import that servers hold back its share is told, and what lets it out."""
+    first = fill(rbl, data, 0, 10)
+    ran = fill(rbl, data, 5, 300)
+    share = "295 changes to a list of 10 (2950%), and dns.max_change_share is 30%"
+    listed, outcome = ran.out.splitlines()
+    forced = re.search(r"rbl zone force relays.example --serial (\d+) --why TEXT$", outcome)
+
+    assert "relays.example: 10 listed\n" == first.out
+    assert f"relays.example: DNS servers will hold this import back: {share}\n" == ran.err
+    assert "relays.example: 295 listed, 5 were listed already" == listed
+    assert outcome.startswith(
+        f"relays.example: none of it is in DNS, which answers from the list before: {share}."
+    )
+    assert forced is not None
+    again = rbl("zone", "force", "relays.example", "--serial", forced[1], "--why", "looked at")
+    assert f"relays.example is let out up to serial {forced[1]}\n" == again.out
+
+
+def test_a_dry_run_tells_what_would_be_held_back(rbl: Callable[..., Ran], data: Path) -> None:
+    """What is only tried out is told the same, and changes nothing."""
+    fill(rbl, data, 0, 10)
+    ran = fill(rbl, data, 10, 100, "--dry-run")
+
+    share = "100 changes to a list of 10 (1000%), and dns.max_change_share is 30%"
+    assert [
+        "relays.example: 100 would be listed",
+        f"relays.example: DNS servers would hold it back, unless with --force --why TEXT: {share}",
+    ] == ran.out.splitlines()
+    assert 10 == len(exported(rbl))
+    assert "relays.example: 99 would be listed\n" == fill(rbl, data, 10, 99, "--dry-run").out
+
+
+def test_import_and_letting_out_in_one(rbl: Callable[..., Ran], data: Path, tmp_path: Path) -> None:
+    """With --force the change is let out in the same transaction, with a reason in the audit."""
+    fill(rbl, data, 0, 10)
+    ran = fill(rbl, data, 10, 200, "--force", "--why", "a list bought elsewhere")
+    store = Store(f"sqlite:///{tmp_path}/rbl.db")
+    with store.reading() as session:
+        serial = journal.head(session, "relays.example")
+        forced = journal.forced_serial(session, "relays.example")
+        (row,) = [row for row in audit.deeds(session) if row.action == "force"]
+    store.close()
+
+    assert serial == forced
+    assert f"let out on every DNS server, with all that came before it (up to serial {serial})" in ran.out
+    assert ("shell", "a list bought elsewhere") == (row.actor, row.why)
+
+
+@pytest.mark.parametrize("options", [("--force",), ("--why", "because")])
+def test_to_force_needs_a_reason(rbl: Callable[..., Ran], data: Path, options: tuple[str, ...]) -> None:
+    """Nothing is let out without a reason, and a reason alone lets nothing out."""
+    ran = fill(rbl, data, 0, 10, *options)
+
+    assert (1, [], True) == (ran.status, exported(rbl), "--force and --why TEXT go together" in ran.err)
+
+
+def test_the_report_is_private(rbl: Callable[..., Ran], data: Path) -> None:
+    """The refused lines are the user's alone."""
+    data.write_text("garbage\n", encoding="utf-8")
+    rbl("import", "rbldnsd", "--report", "report", "relays.example:ip4set:data")
+
+    assert 0o100600 == data.with_name("report").stat().st_mode

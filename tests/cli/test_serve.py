@@ -1,13 +1,14 @@
 """``rbl serve`` as a process: how it starts, what it says, how it stops."""
 
 import json
+import os
 import signal
 import smtplib
 import socket
 import sqlite3
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tests.cli.process import DOMAIN, Installation, Serving, spam
 from tests.postgresql import Databases
 
 PARTS = ("dns", "web", "collector", "worker")
-TOKEN = f"r{'0' * 32}@{DOMAIN}"
+POSTMASTER = f"postmaster@{DOMAIN}"
 BOTH_STOPS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "ctrl-c"])
 
 
@@ -125,7 +126,7 @@ def test_nothing_is_cut_off(installation: Installation, number: signal.Signals) 
         web.sendall(_post("/v1/keys", process.first_key or "", len(body)) + body[:5])
         smtp.ehlo("mx.example")
         smtp.mail("<>")
-        assert 250 == smtp.rcpt(TOKEN)[0]
+        assert 250 == smtp.rcpt(POSTMASTER)[0]
 
         process.send(number)
         assert "stopping; a second signal ends it at once" == process.line()
@@ -253,7 +254,7 @@ def _no_database(installation: Installation) -> None:
 
 
 def _newer_schema(installation: Installation) -> None:
-    installation.run("key", "list")
+    installation.run("probing", "on")
     with sqlite3.connect(installation.folder / "rbl.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
@@ -268,7 +269,6 @@ def _newer_schema(installation: Installation) -> None:
         (_no_identity, "probe"),
         (_data_dir_is_a_file, "data_dir: cannot write to"),
         (_database_is_no_database, "the database cannot be used: file is not a database"),
-        (_no_database, "the database does not answer"),
         (_newer_schema, "the database has schema 9999, unknown to this version: upgrade rbl"),
     ],
 )
@@ -320,6 +320,136 @@ def test_stop_while_the_database_is_awaited(installation: Installation, tmp_path
         _until_asked(Listen("127.0.0.1", port))
 
         assert 0 == process.end()
+        assert "ready" not in process.said
+
+
+def test_a_database_that_is_away_stops_the_parts_that_need_it(installation: Installation) -> None:
+    """Without DNS among them, parts that can do nothing end with a sentence; a supervisor tries again."""
+    _no_database(installation)
+
+    ran = installation.run("serve", "--only", "web,worker,collector")
+
+    assert (1, b"") == (ran.returncode, ran.stdout)
+    assert "rbl: the database does not answer" in ran.stderr.decode()
+
+
+def test_first_start_without_the_database(installation: Installation) -> None:
+    """Where there never was a list DNS says so, and all parts are there once the database is."""
+    port = _free_port()
+    listen = Listen("127.0.0.1", port)
+    installation.settings["RBL_DNS__LISTEN"] = f"127.0.0.1:{port}"
+    with postgresql.own_server() as server:
+        installation.settings["RBL_DATABASE__URL"] = server.url
+        server.stop()
+        with installation.beginning() as process:
+            said = [process.line() for _ in range(4)]
+            replies = [_edns_reply(listen, over) for over in (dns_query.udp, dns_query.tcp)]
+
+            server.start()
+            process.until_ready()
+            assert "127.0.0.2" == ask(listen)
+            assert {"collector", "worker", "web"} == set(process.places)
+            assert process.first_key
+            assert 0 == process.end()
+
+    assert [("SERVFAIL", [14])] * 2 == replies
+    assert said[2].startswith("not ready: the database does not answer: connection ")
+    assert said[2].endswith("; DNS answers for relays.example SERVFAIL: there never was a list")
+    assert "not ready: web, collector, worker: waiting for the database" == said[3]
+    assert 1 == process.said.count("ready")
+
+
+def test_a_stop_is_not_ready(installation: Installation) -> None:
+    """Who is stopped while he waits never says that he is ready."""
+    _no_database(installation)
+    with installation.beginning() as process:
+        _until_told(process, "event=database_awaited")
+
+        assert (0, False, "stopped") == (process.end(), "ready" in process.said, process.said[-1])
+
+
+def test_a_first_list_that_is_held_back(installation: Installation) -> None:
+    """A list that may not be answered from is told with its reason; when it is mended it is ready."""
+    text = installation.zone_file.read_text("utf-8")
+    with installation.serving() as process:
+        _list(process, process.first_key or "", "10.0.0.1")
+        assert 0 == process.end()
+    installation.zone_file.write_text(text.replace("list_reserved = true", ""), encoding="utf-8")
+    for file in (installation.folder / "var").iterdir():
+        file.unlink()
+    dns, web = Listen("127.0.0.1", _free_port()), Listen("127.0.0.1", _free_port())
+    installation.settings |= {"RBL_DNS__LISTEN": str(dns), "RBL_WEB__LISTEN": str(web)}
+    with installation.beginning() as process:
+        while not process.line().startswith("not ready: "):
+            pass
+        servfail = ask(dns)
+        headers = {"Authorization": f"Bearer {_new_admin(installation)}"}
+        url = f"http://{web}/v1/listings/open-relay/10.0.0.1"
+        httpx2.delete(url, params={"why": "reserved"}, headers=headers).raise_for_status()
+        process.until_ready()
+
+        assert ("SERVFAIL", "127.0.0.2") == (servfail, ask(dns))
+        assert process.end() == 0
+
+    why = "10.0.0.1/32 is listed, but 10.0.0.0/8 is reserved: private use (RFC 1918)."
+    told = [line for line in process.said if line.startswith("not ready")]
+    assert [True] == [f"not ready: DNS answers SERVFAIL for relays.example: {why}" in line for line in told]
+    assert 1 == process.log().count("event=not_ready")
+
+
+def test_a_change_of_schema_is_logged(installation: Installation) -> None:
+    """Whoever makes the schema, or brings it to the newest, says from what to what; afterwards nothing."""
+    logs = []
+    for _ in range(2):
+        with installation.serving("--only", "web") as process:
+            assert 0 == process.end()
+        logs.append(
+            [line.partition("event=")[2] for line in process.log().splitlines() if "schema" in line]
+        )
+
+    newest = logs[0][0].rpartition("became=")[2]
+    assert [[f"schema_changed was=none became={newest}"], []] == logs
+
+
+def test_files_that_others_may_read_are_told(installation: Installation) -> None:
+    """New files are the user's alone; where they are not, it says so, with what to do."""
+    folder = installation.folder / "data"
+    installation.settings["RBL_DATABASE__URL"] = f"sqlite:///{folder}/rbl.db"
+    umask = os.umask(0)
+    try:
+        with installation.serving() as process:
+            modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+            folders = [each.stat().st_mode & 0o777 for each in (folder, installation.folder / "var")]
+            assert 0 == process.end()
+    finally:
+        os.umask(umask)
+    first = [line for line in process.said if line.startswith("warning: ")]
+    (folder / "rbl.db").chmod(0o644)
+    (installation.folder / "var").chmod(0o755)
+    with installation.serving() as process:
+        assert 0 == process.end()
+
+    assert ({"rbl.db": 0o600, "rbl.db-wal": 0o600, "rbl.db-shm": 0o600}, [0o700] * 2) == (modes, folders)
+    assert [] == first
+    files = [
+        f"chmod 600 {folder}/rbl.db{beside}" for beside in ("", "-wal", "-shm")
+    ]  # SQLite's have its mode
+    assert [*files, f"chmod 700 {installation.folder}/var"] == [
+        line.rpartition(": ")[2] for line in process.said if line.startswith("warning: ")
+    ]
+    assert 4 == process.log().count("event=files_exposed")
+
+
+def _edns_reply(listen: Listen, over: Callable[..., dns_message.Message]) -> tuple[str, list[int]]:
+    """Return the RCODE and the extended errors (RFC 8914) of an answer."""
+    query = dns_message.make_query("2.0.0.127.relays.example", "A", use_edns=0)
+    reply = over(query, listen.host, 10, listen.port)
+    return dns_rcode.to_text(reply.rcode()), [int(each.code) for each in reply.options if each.otype == 15]
+
+
+def _new_admin(installation: Installation) -> str:
+    """Return a new operator's key."""
+    return installation.run("key", "make", "night shift", "--role", "operator").stdout.decode().strip()
 
 
 def _nominate(process: Serving, admin: str) -> None:

@@ -138,6 +138,7 @@ def _environment(host: Host, database_url: str, settings: Mapping[str, str]) -> 
         "RBL_WEB__LISTEN": f"{first}:80",
         "RBL_WEB__PUBLIC_URL": URL,
         "RBL_WEB__CONTACT": "postmaster@blocklist.example",
+        "RBL_WEB__WATCHERS": f"127.0.0.0/8,{first}/32",
         "RBL_COLLECTOR__LISTEN": f"{first}:25",
         "RBL_COLLECTOR__DOMAIN": world.COLLECTOR_DOMAIN,
         "RBL_PROBE__ENABLED": "true",

@@ -99,6 +99,8 @@ LISTED = (
     ("2001:db8:bad::/48", "open-relay", None),
     ("2001:db8:bad:2::1/128", "chain", None),
     ("2001:db8:f000::/35", "open-relay", "a network"),
+    ("2.0.0.0/16", "open-relay", "one digit each"),
+    ("2.16.0.0/16", "open-relay", "two digits"),
 )
 EXEMPTED = ("198.51.100.66/32", "2001:db8:bad:1::/64")
 LISTED_NAMES = (
@@ -126,7 +128,7 @@ loopback A 127.0.0.2
 """
 
 # What a form cannot say.
-_ANYTHING = "a wildcard stands for whatever is below it, also for what is no address"
+_ANYTHING = "a wildcard stands for whatever is below it, also for a prefix and for what is no address"
 _FIRST = "a wildcard has one text: of the network's first address, or of the name it stands below"
 _CUT = "rbldnsd cuts a text to 255 octets"
 _BLANK = "rbldnsd cuts blanks at a line's end"
@@ -161,6 +163,9 @@ ADDRESSES: tuple[tuple[str, str, _Why], ...] = (
     ("two reasons in an IPv6 network", "2001:db8:bad:2::1", SAME),
     ("in a /35", "2001:db8:f000:1fff::1", SAME),
     ("beside it", "2001:db8:f000:2000::", SAME),
+    ("in a /16 whose octets are nibbles", "2.0.0.5", SAME),
+    ("in another third of it", "2.0.16.255", SAME),
+    ("IPv6 in the same letters", "2000:db8::1", SAME),
     ("a test point", "127.0.0.2", SAME),
     ("another test point", "127.0.0.8", SAME),
     ("what is never listed", "127.0.0.1", SAME),
@@ -180,6 +185,8 @@ OTHERS: tuple[tuple[str, str, _Why], ...] = (
     ("below a host", f"x.1.2.0.192.{LIST}", SAME),
     ("no octet", f"300.2.0.192.{LIST}", SAME),
     ("no address in a network", f"x.5.0.10.{LIST}", {"bind": _ANYTHING}),
+    ("a prefix in a network", f"5.16.2.{LIST}", {"rbldnsd": _ABOVE, "bind": _ANYTHING}),
+    ("one that is written out", f"5.0.2.{LIST}", ABOVE),
     ("TEST", f"test.{NAMES}", SAME),
     ("INVALID", f"invalid.{NAMES}", SAME),
     ("a name", f"bad.shop.{NAMES}", SAME),

@@ -9,20 +9,28 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 import uvloop
 
-from rbl import config
+from rbl import config, testtoken
+from rbl.attendance import Refusal
 from rbl.config import Listen
 from rbl.errors import ConfigError, Unavailable
-from rbl.mail.collector import Collector, Limits, Received
+from rbl.mail.collector import Collector
+from rbl.mail.delivery import PostboxFull, Received, ReturnsFull
+from rbl.mail.places import Limits
+from rbl.mail.tokens import Tokens
+from rbl.store.receipts import Standing
+from rbl.terms import Network
+from rbl.testmessage import TokenKind
 
 DOMAIN = "relaytest.example"
-TOKEN = "r" + "ab2" * 10
+KEY = b"k" * 32
+TOKEN = testtoken.make(TokenKind.RECIPIENT, KEY)
 TO = f"{TOKEN}@{DOMAIN}"
-BOUNCE_TO = f"s{TOKEN[1:]}@{DOMAIN}"
+BOUNCE_TO = f"{testtoken.make(TokenKind.SENDER, KEY)}@{DOMAIN}"
 WAIT_SECONDS = 20
 LARGEST = 32 * 1024
 
@@ -36,6 +44,18 @@ class Mailbox:
         self.called = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
+        self.standing: Standing | None = Standing.AWAITED  # of any token of ours; None: no database
+        self.asked: list[str] = []
+        self.refused: list[tuple[Refusal, Network | None]] = []
+
+    def ask(self, token: str) -> Standing:
+        self.asked.append(token)
+        if self.standing is None:
+            raise Unavailable("the database does not answer")
+        return self.standing
+
+    def note(self, why: Refusal, site: Network | None) -> None:
+        self.refused.append((why, site))
 
     def deliver(self, received: Received) -> None:
         self.called.set()
@@ -64,7 +84,8 @@ class Running:
 
     def start(self, limits: Limits | None = None, host: str = "127.0.0.1") -> Listen:
         settings = config.Collector(listen=Listen(host, 0), domain=DOMAIN, max_message_octets=LARGEST)
-        self.collector = Collector(settings, self.mailbox.deliver, limits)
+        box = self.mailbox
+        self.collector = Collector(settings, box.deliver, Tokens(KEY, box.ask), box.note, limits)
         self.run(self.collector.start())
         return self.collector.bound
 
@@ -96,9 +117,13 @@ class Line:
     def begin(self) -> None:
         """Go as far as 354."""
         self.reply()
+        self.begin_again()
+        assert b"354" == self.ask(b"DATA\r\n")[:3]
+
+    def begin_again(self) -> None:
+        """Say that something awaited is coming, after the greeting."""
         for command in (b"EHLO h.example", b"MAIL FROM:<a@b.example>", b"RCPT TO:<" + TO.encode() + b">"):
             assert b"250" == self.ask(command + b"\r\n")[:3]
-        assert b"354" == self.ask(b"DATA\r\n")[:3]
 
     def close(self) -> None:
         self.replies.close()
@@ -196,12 +221,15 @@ def test_offers(listen: Listen) -> None:
     "address",
     [
         "user@relaytest.example",
-        "postmaster@relaytest.example",
-        f"{TOKEN}@other.example",
-        f"{TOKEN}@sub.relaytest.example",
-        f"{TOKEN}%other.example@relaytest.example",
-        f"{TOKEN}",
-        "x" + TO[1:],
+        "{made_up}@relaytest.example",
+        "rab2ab2ab2ab2ab2ab2ab2ab2ab2ab2@relaytest.example",
+        "postmaster@other.example",
+        "hostmaster@relaytest.example",
+        "{token}@other.example",
+        "{token}@sub.relaytest.example",
+        "{token}%other.example@relaytest.example",
+        "{token}",
+        "x{token}@relaytest.example",
         "",
     ],
 )
@@ -211,7 +239,10 @@ def test_no_relaying(line: Line, address: str) -> None:
     line.ask(b"EHLO h\r\n")
     line.ask(b"MAIL FROM:<a@b>\r\n")
 
-    assert b"550 5.1.1 no such" == line.ask(f"RCPT TO:<{address}>\r\n".encode())[:17]
+    made_up = testtoken.make(TokenKind.RECIPIENT, b"x" * 32)
+    recipient = address.format(token=TOKEN, made_up=made_up)
+
+    assert b"550 5.1.1 no such" == line.ask(f"RCPT TO:<{recipient}>\r\n".encode())[:17]
     assert b"503" == line.ask(b"DATA\r\n")[:3]
 
 
@@ -347,7 +378,8 @@ def test_too_many_recipients(running: Running, line: Line) -> None:
     line.reply()
     line.ask(b"EHLO h\r\n")
     line.ask(b"MAIL FROM:<a@b>\r\n")
-    codes = [line.ask(f"RCPT TO:<r{number:020}@{DOMAIN}>\r\n".encode())[:3] for number in range(12)]
+    recipients = [f"{testtoken.make(TokenKind.RECIPIENT, KEY)}@{DOMAIN}" for _ in range(12)]
+    codes = [line.ask(f"RCPT TO:<{recipient}>\r\n".encode())[:3] for recipient in recipients]
     line.ask(b"DATA\r\n")
     line.ask(b"x\r\n.\r\n")
 
@@ -386,12 +418,150 @@ def test_connections_per_peer(running: Running) -> None:
 
 
 def test_connections_in_all(running: Running) -> None:
-    """There is a limit for all connections together."""
+    """There is a limit for all connections together; who brings something awaited is not sent away."""
     listen = running.start(Limits(connections=1))
+    with closing(Line(listen)) as first:
+        first.begin()
+        with closing(Line(listen)) as second:
+            refused = second.reply()
+        kept = first.ask(b"x\r\n.\r\n")
+
+    assert (b"421 4.3.2", b"250") == (refused[:9], kept[:3])
+    assert [(Refusal.FULL, None)] == running.mailbox.refused
+
+
+@pytest.mark.parametrize("transaction", ["none", "begun", "over", "late", "people"])
+def test_who_names_no_awaited_recipient_makes_room(running: Running, transaction: str) -> None:
+    """When all places are taken, who has named no recipient for longest leaves for the next."""
+    if transaction == "late":
+        running.mailbox.standing = Standing.LATE
+    listen = running.start(Limits(connections=2))
+    with closing(Line(listen)) as first:
+        if transaction == "over":
+            first.begin()
+            first.ask(b"x\r\n.\r\n")
+        else:
+            first.reply()
+        if transaction in {"begun", "late", "people"}:
+            first.ask(b"EHLO h\r\n")
+            first.ask(b"MAIL FROM:<a@b>\r\n")
+        if transaction in {"late", "people"}:
+            recipient = TO if transaction == "late" else f"postmaster@{DOMAIN}"
+            assert b"250" == first.ask(f"RCPT TO:<{recipient}>\r\n".encode())[:3]
+        with closing(Line(listen)) as second, closing(Line(listen)) as third:
+            greetings = [second.reply(), third.reply()]
+            ended = [first.reply(), first.reply()]
+
+    assert ([b"220", b"220"], b"421 4.3.2", b"") == ([one[:3] for one in greetings], ended[0][:9], ended[1])
+    assert [(Refusal.FULL, None)] == running.mailbox.refused
+
+
+def test_hosts_under_test_have_places_of_their_own(running: Running) -> None:
+    """A host whose test is awaited comes in when all places are taken, and nobody leaves for it."""
+    listen = running.start(Limits(connections=1))
+    assert running.collector is not None
+    with closing(Line(listen)) as stranger:
+        stranger.reply()
+        running.collector.places.awaited = frozenset({ip_network("127.0.0.0/24")})
+        with closing(Line(listen)) as host:
+            host.begin()
+            kept = host.ask(b"x\r\n.\r\n")
+        there = stranger.ask(b"NOOP\r\n")
+
+    assert (b"250", b"250", []) == (kept[:3], there[:3], running.mailbox.refused)
+
+
+def test_a_host_under_test_that_is_refused_is_noted(running: Running) -> None:
+    """A host under test that has too many connections is refused, and its test will know."""
+    listen = running.start(Limits(connections_per_peer=1))
+    assert running.collector is not None
+    running.collector.places.awaited = frozenset({ip_network("127.0.0.0/24")})
     with closing(Line(listen)) as first, closing(Line(listen)) as second:
         replies = [first.reply(), second.reply()]
 
-    assert (b"220", b"421 4.3.2") == (replies[0][:3], replies[1][:9])
+    assert [b"220", b"421"] == [reply[:3] for reply in replies]
+    assert [(Refusal.FULL, ip_network("127.0.0.0/24"))] == running.mailbox.refused
+
+
+def test_made_up_tokens_ask_nobody(running: Running, line: Line) -> None:
+    """A token that we did not sign is refused without a look into the database, and soon the session is."""
+    line.reply()
+    line.ask(b"EHLO h\r\n")
+    line.ask(b"MAIL FROM:<a@b>\r\n")
+    made_up = [testtoken.make(TokenKind.SENDER, b"x" * 32) for _ in range(20)]
+    codes = [line.ask(f"RCPT TO:<{token}@{DOMAIN}>\r\n".encode())[:3] for token in made_up]
+
+    assert [*19 * [b"550"], b"421"] == codes
+    assert [] == running.mailbox.asked
+
+
+@pytest.mark.parametrize("standing", [Standing.OVER, Standing.UNKNOWN])
+def test_a_token_that_is_over_is_refused_like_one_that_never_was(
+    running: Running, line: Line, standing: Standing
+) -> None:
+    """Nobody hears whether there was ever such a test, and the database is asked once."""
+    running.mailbox.standing = standing
+    line.reply()
+    line.ask(b"EHLO h\r\n")
+    line.ask(b"MAIL FROM:<a@b>\r\n")
+    asked = [TO, TO.upper(), f"{testtoken.make(TokenKind.SENDER, b'x' * 32)}@{DOMAIN}", f"nobody@{DOMAIN}"]
+    replies = {line.ask(f"RCPT TO:<{recipient}>\r\n".encode()) for recipient in asked}
+
+    assert [TOKEN] == running.mailbox.asked
+    assert {b"550 5.1.1 no such recipient: only returns of relay tests are taken here\r\n"} == replies
+
+
+def test_without_the_database_a_recipient_is_put_off(running: Running, line: Line) -> None:
+    """Where nobody can say whether a token is awaited its mail is put off, and all tests will know."""
+    running.mailbox.standing = None
+    line.reply()
+    line.ask(b"EHLO h\r\n")
+    line.ask(b"MAIL FROM:<a@b>\r\n")
+
+    assert b"451" == line.ask(f"RCPT TO:<{TO}>\r\n".encode())[:3]
+    assert [(Refusal.STORE, None)] == running.mailbox.refused
+
+
+@pytest.mark.parametrize("recipient", ["postmaster", f"Postmaster@{DOMAIN}", f"abuse@{DOMAIN}"])
+def test_mail_to_people_is_taken(running: Running, line: Line, recipient: str) -> None:
+    """RFC 5321 §4.5.1: there is a postmaster, also without a domain; and abuse is read, too."""
+    line.reply()
+    line.ask(b"EHLO h\r\n")
+    line.ask(b"MAIL FROM:<>\r\n")
+    line.ask(f"RCPT TO:<{recipient}>\r\n".encode())
+    line.ask(f"RCPT TO:<{TO}>\r\n".encode())
+    line.ask(b"DATA\r\n")
+    kept = line.ask(b"x\r\n.\r\n")
+    received = running.mailbox.next()
+
+    assert (b"250", (recipient,), (TO,)) == (kept[:3], received.people, received.recipients)
+
+
+TESTED = ip_address("198.51.100.7")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reply", "refused"),
+    [
+        (PostboxFull("full"), b"452 4.2.2", []),
+        (ReturnsFull("full", TESTED), b"452 4.3.1", [(Refusal.QUOTA, ip_network("198.51.100.0/24"))]),
+        (Unavailable("no database"), b"451 4.3.0", [(Refusal.STORE, None)]),
+        (RuntimeError("unforeseen"), b"451 4.3.0", [(Refusal.STORE, None)]),
+    ],
+)
+def test_what_cannot_be_kept_is_put_off_and_noted(
+    running: Running,
+    line: Line,
+    fault: Exception,
+    reply: bytes,
+    refused: list[tuple[Refusal, Network | None]],
+) -> None:
+    """The sender tries again, and the tests whose return it may have been know of it."""
+    running.mailbox.fault = fault
+    line.begin()
+
+    assert reply == line.ask(b"x\r\n.\r\n")[: len(reply)]
+    assert refused == running.mailbox.refused
 
 
 def test_silent_peer(running: Running) -> None:
@@ -481,7 +651,9 @@ def test_stop_does_not_wait_for_ever(running: Running) -> None:
 
 def test_address_in_use(running: Running, listen: Listen) -> None:
     """An address that is taken is a fault of the configuration."""
-    second = Collector(config.Collector(listen=listen, domain=DOMAIN), running.mailbox.deliver)
+    box = running.mailbox
+    settings = config.Collector(listen=listen, domain=DOMAIN)
+    second = Collector(settings, box.deliver, Tokens(KEY, box.ask), box.note)
 
     with pytest.raises(ConfigError, match=str(listen)):
         running.run(second.start())

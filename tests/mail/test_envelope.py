@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbl.mail import envelope
-from rbl.mail.envelope import Path
+from rbl.mail.envelope import Path, Recipient
 
 TOKEN = "r" + 20 * "a"
 
@@ -73,8 +73,34 @@ def test_declared_size(parameters: str, size: int) -> None:
 )
 def test_own_recipient(address: str, recipient: str | None) -> None:
     """Only a well-formed token at the domain is ours."""
+    token = None if recipient is None else recipient.partition("@")[0].lower()
+    expected = None if recipient is None else Recipient(recipient, token)
 
-    assert recipient == envelope.own_recipient(address, "d.example")
+    assert expected == envelope.own_recipient(address, "d.example")
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [
+        ("postmaster@d.example", True),
+        ("Postmaster@D.Example.", True),
+        ("@x.example:abuse@d.example", True),
+        ("ABUSE@d.example", True),
+        ("postmaster", True),
+        ("POSTMASTER", True),
+        ("abuse", False),
+        ("postmaster@", False),
+        ("postmaster@x.example", False),
+        ("hostmaster@d.example", False),
+        ("postmaster%x.example@d.example", False),
+        ("postma\u017fter", False),
+    ],
+)
+def test_people(address: str, *, ours: bool) -> None:
+    """Postmaster, also without a domain, and abuse at ours are people's; nobody else is."""
+    found = envelope.own_recipient(address, "d.example")
+
+    assert ours is (found is not None and found.token is None)
 
 
 @given(st.binary(max_size=100))

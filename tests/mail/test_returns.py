@@ -1,20 +1,21 @@
 """What a message at the collector means, and that it is kept."""
 
+import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from rbl.mail import returns
-from rbl.mail.collector import Received
-from rbl.store import receipts
+from rbl.mail.delivery import Received, ReturnsFull
 from rbl.store.engine import Store
 from rbl.store.probetables import Receipt
-from rbl.store.receipts import Expected
-from rbl.terms import EnvelopeResult
+from rbl.store.receipts import Expected, Quota, Standing
+from rbl.terms import EnvelopeResult, State, Verdict
 from rbl.testmessage import Marker, mark
+from tests.store import steps
 
 KEY = b"k" * 32
 NOW = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -88,10 +89,115 @@ def test_ipv6_site_is_a_slash_64() -> None:
     assert EnvelopeResult.MULTIHOP == returns.meaning(other, tested, KEY)
 
 
-def test_message_for_an_unknown_token_is_kept(store: Store) -> None:
-    """What proves nothing is kept all the same, for a person to look at."""
-    returns.keep(store, KEY, received())
+class Clock:
+    """Seconds that a test moves."""
 
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def waiting(store: Store) -> None:
+    """Let a host have taken the first message of a test."""
+    steps.set_up(store)
+    steps.nominate(store, steps.nominator(store))
+    claimed = steps.must_claim(store)
+    steps.plan(store, claimed)
+    steps.take(store, claimed, steps.NOW)
+    steps.conclude(store, claimed, Verdict.UNPROVEN)
+
+
+def over(store: Store) -> None:
+    """End that test."""
+    at = steps.NOW + 3 * steps.DAY
+    steps.conclude(store, steps.must_claim(store, at), Verdict.CLOSED, at)
+
+
+def arriving(content: bytes, *tokens: str) -> Received:
+    """Return a message from the tested host."""
+    recipients = tuple(f"{token}@relaytest.example" for token in tokens)
+    return Received(steps.PEER, "relay.example", "", recipients, content, steps.NOW + steps.HOUR)
+
+
+def ours(test: str = "T01") -> bytes:
+    """Return our own message of that test."""
+    return message("1", test, steps.RELAY)
+
+
+def kinds(store: Store) -> list[EnvelopeResult | None]:
+    """Return what is kept."""
     with store.reading() as session:
-        assert receipts.expected(session, "rtoken") is None
-        assert [None] == session.execute(select(Receipt.kind)).scalars().all()
+        return list(session.execute(select(Receipt.kind).order_by(Receipt.id)).scalars())
+
+
+def test_a_message_is_kept_for_its_recipients_and_once(store: Store) -> None:
+    """Proof for one recipient, chatter for another, one given twice; nothing for a token of nobody."""
+    waiting(store)
+    tokens = ("R1X1", "r1x2", "r9x9", "R1X1")
+    returns.Returns(store, KEY, steps.ROOM).keep(arriving(ours(), *tokens))
+
+    assert [EnvelopeResult.RELAYED, None] == kinds(store)
+    with store.reading() as session:
+        assert [True, False] == [
+            bool(row) for row in session.execute(select(Receipt.message).order_by(Receipt.id)).scalars()
+        ]
+
+
+def test_the_standing_of_tokens(store: Store) -> None:
+    """A token of nobody is unknown, one of a test what the test is."""
+    waiting(store)
+    keeper = returns.Returns(store, KEY, steps.ROOM)
+    before = [keeper.standing(token) for token in ("r1x1", "s1x1", "r9x9")]
+    over(store)
+
+    assert [Standing.AWAITED, Standing.AWAITED, Standing.UNKNOWN] == before
+    assert Standing.LATE is keeper.standing("s1x1")
+
+
+def test_strangers_who_know_the_tokens_of_a_test_that_is_over_leave_nothing(store: Store) -> None:
+    """Its tokens are public: nothing is kept, nothing is written, and the proof that comes late counts."""
+    waiting(store)
+    over(store)
+    keeper = returns.Returns(store, KEY, steps.ROOM)
+    with store.writing():  # on SQLite no second writer would come through
+        for content in (BOUNCE, b"Subject: hello\r\n\r\nspam\r\n", message("1", "T02", steps.RELAY)):
+            keeper.keep(arriving(content, "r1x1", "s1x1"))
+    before = kinds(store), steps.host(store).state
+    keeper.keep(arriving(ours(), "r1x1"))
+
+    assert (([], State.CLOSED), [EnvelopeResult.RELAYED]) == (before, kinds(store))
+    assert (EnvelopeResult.RELAYED, True) == (
+        steps.results(store, 1)[0],
+        steps.claim(store, steps.NOW + steps.HOUR) is not None,
+    )
+
+
+def test_what_has_no_room_is_told_with_its_test(store: Store) -> None:
+    """Of a message for several recipients nothing is kept where one has no room."""
+    waiting(store)
+    keeper = returns.Returns(store, KEY, Quota(100, 100, 100))
+    with pytest.raises(ReturnsFull) as full:
+        keeper.keep(arriving(ours() + random.Random(1).randbytes(200), "r1x2", "r1x1"))
+
+    assert (steps.PEER, []) == (full.value.tested, kinds(store))
+
+
+def test_what_all_tests_keep_is_counted_now_and_then(store: Store) -> None:
+    """What this process adds counts at once, what others delete within a minute."""
+    waiting(store)
+    clock = Clock()
+    keeper = returns.Returns(store, KEY, Quota(10_000, 10_000, 3_000), clock)
+    keeper.keep(arriving(ours() + random.Random(1).randbytes(2_000), "r1x1"))
+    other = arriving(ours("T02") + random.Random(2).randbytes(1_000), "r1x2")
+    with pytest.raises(ReturnsFull):
+        keeper.keep(other)
+    with store.writing() as session:
+        session.execute(delete(Receipt))
+    with pytest.raises(ReturnsFull):
+        keeper.keep(other)
+    clock.now += 60
+    keeper.keep(other)
+
+    assert [EnvelopeResult.RELAYED] == kinds(store)

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import Session as Peer
 from rbl.config import Collector, Settings
 from rbl.lifecycle import Policy
 from rbl.probe.step import Tools
-from rbl.store import receipts, runs
+from rbl.store import runs
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.receipts import NewReceipt
@@ -42,8 +42,8 @@ class Relay:
     """A mail server that answers each recipient by *rcpt*, and hands what it took to *on_message*."""
 
     def __init__(self, rcpt: Said = taken, on_message: Callable[[str, bytes], None] | None = None) -> None:
-        self._rcpt = rcpt
-        self._on_message = on_message
+        self.rcpt = rcpt
+        self.on_message = on_message
         self.port = 0
         self.senders: list[str] = []
         self.recipients: list[str] = []  # all that were offered
@@ -62,7 +62,7 @@ class Relay:
     ) -> str:
         self.senders.append(envelope.mail_from or "")
         self.recipients.append(address)
-        answer = self._rcpt(address)
+        answer = self.rcpt(address)
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
@@ -71,8 +71,8 @@ class Relay:
         content = envelope.original_content
         assert isinstance(content, bytes)
         self.messages.append(content)
-        if self._on_message is not None:
-            self._on_message(envelope.rcpt_tos[0], content)
+        if self.on_message is not None:
+            self.on_message(envelope.rcpt_tos[0], content)
         return "250 2.0.0 Queued"
 
     @asynccontextmanager
@@ -147,8 +147,7 @@ def come_back(
         message=b"Subject: open relay test\r\n\r\n",
         received_at=at,
     )
-    with store.writing() as session:
-        receipts.keep(session, new)
+    steps.keep(store, new)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ OCCASION = Occasion(
     opt_out_url="https://list.example/opt-out",
     contact="abuse@list.example",
 )
-PLAN = plan(TARGET, IDENTITY, "mail.example.com", lambda: "0" * 26)
+PLAN = plan(TARGET, IDENTITY, "mail.example.com", lambda kind: kind.value + "0" * 26)
 T15 = next(envelope for envelope in PLAN if envelope.test == "T15")
 
 

@@ -12,6 +12,7 @@ from rbl.errors import BadInput
 from rbl.probe import plan as planning
 from rbl.probe.plan import Envelope, Identity, plan, suggested, title
 from rbl.terms import Address
+from rbl.testmessage import TokenKind
 
 IDENTITY = Identity("tester.example.net", "td.example", "sd.example")
 FOUR = ip_address("203.0.113.9")
@@ -45,15 +46,15 @@ ORDER = [
 ]
 
 
-def tokens() -> Callable[[], str]:
+def tokens() -> Callable[[TokenKind], str]:
     """Return a source of tokens that anybody can guess: 0…, 1…, 2…"""
     numbers = count()
-    return lambda: f"{next(numbers):020d}"
+    return lambda kind: f"{kind.value}{next(numbers):020d}"
 
 
-def same_token() -> str:
+def same_token(kind: TokenKind) -> str:
     """Return the token that makes every recipient r00… and every sender s00…"""
-    return "0" * 20
+    return kind.value + "0" * 20
 
 
 R, S = "r" + "0" * 20, "s" + "0" * 20
@@ -190,7 +191,7 @@ def test_no_host_name_breaks_a_command(hostname: str, target: Address) -> None:
 def test_weak_or_unsafe_tokens_are_refused(token: str) -> None:
     """A token too short to be unguessable, too long, or with a meaning in some form, is refused."""
     with pytest.raises(BadInput):
-        plan(FOUR, IDENTITY, None, lambda: token)
+        plan(FOUR, IDENTITY, None, lambda kind: kind.value + token)
 
 
 @pytest.mark.parametrize("argument", ["", "<a@b>\r\nRSET", "<a b@c>", "<é@b>", "x" * 501])

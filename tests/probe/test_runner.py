@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from rbl.attendance import Refusal
 from rbl.errors import Conflict
 from rbl.probe.runner import name_of, run_step
-from rbl.store import exemptions, hosts, probes, runs, switches
+from rbl.store import attendance, exemptions, hosts, probes, runs, switches
+from rbl.store.attendance import Refused, Report
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
 from rbl.store.probetables import ProbeRun
@@ -148,6 +150,104 @@ def test_waiting_after_five_messages_then_more(store: Store, clock: Clock) -> No
         assert messages[:2] == [5, 10]
         assert verdicts == [Verdict.UNPROVEN] * (len(verdicts) - 1) + [Verdict.CLOSED]
         assert clock() >= steps.NOW + timedelta(hours=72)
+
+    run(story())
+
+
+def attend(store: Store, *spans: tuple[float, float], refused: tuple[float, float] | None = None) -> None:
+    """Let collectors have listened only in *spans*, and one have *refused*: in hours after the start."""
+
+    def at(hours: float) -> datetime:
+        return steps.NOW + timedelta(hours=hours)
+
+    gaps = [] if refused is None else [Refused(None, at(refused[0]), at(refused[1]), Refusal.FULL, 1)]
+    with store.writing() as session:
+        attendance.forget(session, steps.NOW + timedelta(days=10_000))
+        for number, (began, seen) in enumerate(spans):
+            attendance.note(session, Report(f"c{number}", at(began), at(seen), at(seen), gaps))
+
+
+FOR_EVER = 10_000.0
+
+
+@pytest.mark.parametrize(
+    ("spans", "refused", "hours", "messages", "why"),
+    [
+        ([(-1, FOR_EVER)], None, 72, 1, "somebody listened all the while"),
+        ([(-1, 10), (20, FOR_EVER)], None, 82, 1, "the collector was down for ten hours"),
+        ([(-1, 71.9), (72.1, FOR_EVER)], None, 80.1, 1, "it was down when the window ended"),
+        ([(-1, FOR_EVER)], (10, 12), 74, 1, "it was full for two hours"),
+        ([(-1, 0.01), (1, FOR_EVER)], None, 144.25, 2, "it was down when the message was sent: sent again"),
+        ([(-1, FOR_EVER)], (0.02, 0.02), 144.25, 2, "it was full when the message was sent: sent again"),
+    ],
+)
+def test_a_host_is_not_closed_for_what_nobody_listened_for(
+    store: Store,
+    clock: Clock,
+    spans: list[tuple[float, float]],
+    refused: tuple[float, float] | None,
+    hours: float,
+    messages: int,
+    why: str,
+) -> None:
+    """A message that stays away closes a host only where the collector was there for a whole window."""
+    make_due(store, clock())
+    attend(store, *spans, refused=refused)
+    offered: list[str] = []
+
+    def take_one(address: str) -> str:
+        """Take the first form, and refuse every other."""
+        offered.append(address)
+        return relay.taken(address) if address == offered[0] else relay.refused(address)
+
+    host = Relay(rcpt=take_one)
+
+    async def story() -> None:
+        async with host.running():
+            while state(store) is not State.CLOSED:
+                assert await step(store, host.port, clock) is not Verdict.OPEN
+                with store.reading() as session:
+                    due = runs.next_due(session)
+                assert due is None or due > clock()
+                clock.now = due or clock.now
+
+        assert abs(clock() - steps.NOW - timedelta(hours=hours)) < timedelta(minutes=6), why
+        assert len(host.messages) == messages, why
+
+    run(story())
+
+
+def test_without_a_collector_no_host_is_closed_for_want_of_a_return(store: Store, clock: Clock) -> None:
+    """However long the window is over: the host waits, and is not tested again and again meanwhile."""
+    make_due(store, clock())
+    attend(store)
+    host = Relay()
+
+    async def story() -> None:
+        async with host.running():
+            for _ in range(30):
+                assert await step(store, host.port, clock) in {Verdict.UNPROVEN, Verdict.DEFERRED}
+                with store.reading() as session:
+                    due = runs.next_due(session)
+                assert due is not None
+                clock.now = due
+
+        assert state(store) in {State.AWAITING_RETURN, State.DEFERRED}
+        assert clock() > steps.NOW + timedelta(days=5)
+        assert len(host.messages) == len([row for row in rows(store) if row.sent_at])
+
+    run(story())
+
+
+def test_without_a_collector_a_host_that_refuses_is_closed(store: Store, clock: Clock) -> None:
+    """A refusal is proof by itself, whoever listens."""
+    make_due(store, clock())
+    attend(store)
+    host = Relay(rcpt=relay.refused)
+
+    async def story() -> None:
+        async with host.running():
+            assert await step(store, host.port, clock) is Verdict.CLOSED
 
     run(story())
 

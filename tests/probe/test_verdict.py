@@ -30,6 +30,7 @@ DROPPED = Offered("T16", R.DROPPED)
 ACCEPTED = Offered("T13", R.ACCEPTED)
 QUEUED = Offered("T21", R.QUEUED, "250 queued", taken=True, awaited=True)
 LOST = Offered("T22", R.QUEUED, "250 queued", taken=True)
+UNHEARD = Offered("T22", R.QUEUED, "250 queued", taken=True, unheard=True)
 BOUNCED = Offered("T17", R.BOUNCED, "250 queued", taken=True)
 FALSE_BOUNCE = Offered("T18", R.BOUNCED, "450 later")
 UNTRIED = Offered("T24", None)
@@ -105,6 +106,9 @@ OK = Contact.GREETED
         ),
         ([LOST, LATER], [], None, Verdict.DEFERRED, "the window of one is over, another was deferred"),
         ([REFUSED, ACCEPTED], [], OK, Verdict.DEFERRED, "accepted, and no message sent"),
+        ([REFUSED, UNHEARD], [], None, Verdict.DEFERRED, "nobody listened when it was sent"),
+        ([UNHEARD, QUEUED], [], None, Verdict.UNPROVEN, "another may still come"),
+        ([UNHEARD], [OUR_MESSAGE], None, Verdict.OPEN, "it came all the same"),
         ([SILENT, SILENT], [], OK, Verdict.DEFERRED, "greeted, then silence: not unreachable"),
         ([SILENT_AFTER], [], OK, Verdict.DEFERRED, "silence after the message"),
         ([DROPPED, DROPPED], [], OK, Verdict.DEFERRED, "nothing refused, nothing taken"),
@@ -153,7 +157,9 @@ def test_no_answer_of_a_server_proves(tested: list[Offered], contact: Contact | 
     assert found not in {Verdict.OPEN, Verdict.MULTIHOP}
 
 
-@given(tested=st.lists(OFFERED), doubtful=st.sampled_from([LATER, SILENT, DROPPED, UNTRIED, ACCEPTED]))
+@given(
+    tested=st.lists(OFFERED), doubtful=st.sampled_from([LATER, SILENT, DROPPED, UNTRIED, ACCEPTED, UNHEARD])
+)
 def test_one_doubtful_form_keeps_it_from_closed(tested: list[Offered], doubtful: Offered) -> None:
     """However many forms were refused, one that was not judged keeps the host from being closed."""
     assert verdict(HOST, [*tested, doubtful], [], OK, PROBER) is not Verdict.CLOSED

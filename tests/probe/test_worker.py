@@ -240,10 +240,11 @@ def test_database_that_is_down_is_waited_for(store: Store, monkeypatch: pytest.M
         policies: Mapping[str, ZonePolicy],
         *,
         outbound: bool,
+        retests_only: bool,
     ) -> Claim | None:
         if faults:
             raise faults.pop()
-        return claim(session, owner, at, lease, policies, outbound=outbound)
+        return claim(session, owner, at, lease, policies, outbound=outbound, retests_only=retests_only)
 
     monkeypatch.setattr(runs, "claim", failing)
 

@@ -37,9 +37,12 @@ class Running:
     keys: Mapping[str, str]
 
     def rows(self) -> str:
-        """Return a hash of everything in the database."""
+        """Return a hash of everything in the database but what processes say of themselves."""
+        told = ('"collector_spans"', '"processes"')
         with sqlite3.connect(self.folder / "rbl.db") as database:
-            dump = "\n".join(database.iterdump())
+            dump = "\n".join(
+                line for line in database.iterdump() if not any(table in line for table in told)
+            )
         database.close()
         return hashlib.sha256(dump.encode()).hexdigest()
 

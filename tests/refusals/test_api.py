@@ -189,13 +189,12 @@ def test_refusal(running: Running, bad: Bad) -> None:
 
 def test_duplicate_answers_with_the_first(running: Running) -> None:
     """The same spam again is no error: it is answered with the nomination that it made."""
+    message, url = spam("5.9.0.8"), f"{running.server.web}/v1/nominations"
+    headers = MESSAGE | {"Authorization": f"Bearer {running.keys['nominator']}"}
+    first = httpx2.post(url, content=message, headers=headers)
     before = running.rows()
 
-    answer = httpx2.post(
-        f"{running.server.web}/v1/nominations",
-        content=spam(),
-        headers=MESSAGE | {"Authorization": f"Bearer {running.keys['nominator']}"},
-    )
+    answer = httpx2.post(url, content=message, headers=headers)
 
-    assert (200, 1) == (answer.status_code, answer.json()["id"])
+    assert (201, 200, first.json()) == (first.status_code, answer.status_code, answer.json())
     assert before == running.rows()

@@ -55,9 +55,9 @@ class Running:
         self.server.start()
         self.bound = self.server.bound
 
-    def connect(self) -> socket.socket:
-        """Return a TCP connection to the first address."""
-        return socket.create_connection(self.bound[0], timeout=60)
+    def connect(self, host: str | None = None) -> socket.socket:
+        """Return a TCP connection to the first address, from the address *host* where that is given."""
+        return socket.create_connection(self.bound[0], 60, None if host is None else (host, 0))
 
     def connect_deaf(self) -> socket.socket:
         """Return a TCP connection that takes in little of what is not read."""
@@ -357,48 +357,75 @@ def _send_for_ever(connection: socket.socket) -> None:
 
 
 def test_a_client_has_only_so_many_connections() -> None:
-    """One connection more than a client may have is closed at once; when one ends, another may come."""
+    """One more than a client may have is answered, and his that asked longest ago is closed for it."""
     with running(limits=TcpLimits(idle=LONG, connections_of_client=2)) as server:
-        first, second = _answered(server), _answered(server)
-        with server.connect() as third:
-            refused = read_answer(third)
-        first.close()
-        fourth = _answered_at_last(server)
-        for connection in (second, fourth):
-            connection.close()
-        count = server.counted("rbl_dns_connections_refused_total", limit="client")
+        with _answered(server) as first, _answered(server) as second, _answered(server) as third:
+            assert read_answer(first) is None
+            for each in (second, third):
+                each.sendall(framed(LISTED))
+                assert read_answer(each) is not None
+        count = server.counted("rbl_dns_connections_displaced_total", limit="client")
 
-    assert refused is None
-    assert count >= 1
+    assert 1 == count
 
 
 def test_all_clients_have_only_so_many_connections() -> None:
-    """One connection more than there may be in all is closed at once, whoever opens it."""
+    """One more than there may be in all is answered, whoever opens it, and another is closed for it."""
     with running("127.0.0.1", "::1", limits=TcpLimits(idle=LONG, connections=1)) as server:
-        with _answered(server), socket.create_connection(server.bound[1], timeout=60) as other:
-            refused = read_answer(other)
-        count = server.counted("rbl_dns_connections_refused_total", limit="total")
+        with _answered(server) as first, socket.create_connection(server.bound[1], timeout=60) as other:
+            other.sendall(framed(LISTED))
+            assert read_answer(other) is not None
+            assert read_answer(first) is None
+        count = server.counted("rbl_dns_connections_displaced_total", limit="total")
 
-    assert (None, 1) == (refused, count)
+    assert 1 == count
 
 
-def _answered(server: Running) -> socket.socket:
-    """Return a connection on which a query was answered: the server has it among its own."""
-    connection = server.connect()
+def test_idle_connections_shut_nobody_out() -> None:
+    """Where all places are held by connections that say nothing or half a query, clients are answered.
+
+    Who asked keeps his connection before those, and the longest silent go first (RFC 7766 §6.2.3).
+    """
+    limits = TcpLimits(idle=LONG, connections=6, connections_of_client=2)
+    with running(limits=limits) as server, contextlib.ExitStack() as held:
+        client = held.enter_context(_answered(server, "127.0.0.2"))
+        silent = [held.enter_context(server.connect(f"127.0.0.{host}")) for host in range(3, 8)]
+        silent[-1].sendall(framed(LISTED)[:20])
+        others = [held.enter_context(_answered(server, f"127.0.0.{host}")) for host in (10, 11)]
+        client.sendall(framed(LISTED))
+        assert read_answer(client) is not None
+        half_said = silent.pop()
+        half_said.sendall(framed(LISTED)[20:])
+        assert read_answer(half_said) is not None
+        assert [None, None] == [read_answer(each) for each in silent[:2]]
+        for each in (silent[2], *others):
+            each.sendall(framed(LISTED))
+            assert read_answer(each) is not None
+
+
+def test_connections_that_asked_once_shut_nobody_out() -> None:
+    """Where all places are held by clients who asked once, one whose query is on its way keeps his own."""
+    limits = TcpLimits(idle=LONG, connections=6)
+    with running(limits=limits) as server, contextlib.ExitStack() as held:
+        idle = [held.enter_context(_answered(server)) for _ in range(6)]
+        slow = held.enter_context(server.connect("127.0.0.2"))
+        slow.sendall(framed(LISTED)[:20])
+        assert read_answer(idle[0]) is None
+        more = [held.enter_context(_answered(server, f"127.0.0.{host}")) for host in (3, 4)]
+        slow.sendall(framed(LISTED)[20:])
+        assert read_answer(slow) is not None
+        assert [None, None] == [read_answer(each) for each in idle[1:3]]
+        for each in (*idle[3:], *more):
+            each.sendall(framed(LISTED))
+            assert read_answer(each) is not None
+
+
+def _answered(server: Running, host: str | None = None) -> socket.socket:
+    """Return a connection, from *host*, on which a query was answered: the server has it among its own."""
+    connection = server.connect(host)
     connection.sendall(framed(LISTED))
     assert read_answer(connection) is not None
     return connection
-
-
-def _answered_at_last(server: Running) -> socket.socket:
-    """Return a connection as soon as the server has seen that there is room for it."""
-    while True:
-        connection = server.connect()
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(framed(LISTED))
-            if read_answer(connection) is not None:
-                return connection
-        connection.close()
 
 
 def test_a_stop_answers_what_has_arrived() -> None:

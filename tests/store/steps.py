@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from rbl import lifecycle
 from rbl.errors import RblError
 from rbl.store import (
+    attendance,
     audit,
     conclusions,
     hosts,
@@ -26,13 +27,14 @@ from rbl.store import (
     runs,
     switches,
 )
+from rbl.store.attendance import Report
 from rbl.store.engine import Store
 from rbl.store.hosts import HostView, ZonePolicy
 from rbl.store.keys import NewKey
 from rbl.store.nominations import NewNomination, NominationView
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.probetables import ProbeEnvelope, ProbeRun, Receipt
-from rbl.store.receipts import NewReceipt
+from rbl.store.receipts import Kept, NewReceipt, Quota
 from rbl.store.runs import Claim
 from rbl.store.tables import AuditRow, Host, JournalEntry, Listing
 from rbl.terms import (
@@ -69,6 +71,7 @@ TEST_NETWORKS = tuple(
 POLICY = ZonePolicy(ZONE, "relay", lifecycle.Policy(), TEST_NETWORKS)
 APPROVING = replace(POLICY, times=lifecycle.Policy(approve_listings=True))
 PEER = ip_address(RELAY)
+ROOM = Quota(per_token=2**20, per_run=2**22, in_all=2**30)
 
 
 def act(why: str = "seen to it", at: datetime = NOW) -> Act:
@@ -77,10 +80,11 @@ def act(why: str = "seen to it", at: datetime = NOW) -> Act:
 
 
 def set_up(store: Store) -> None:
-    """Make the list and the switches."""
+    """Make the list and the switches; a collector listens, and always will."""
     with store.writing() as session:
         switches.set_up(session, NOW)
         journal.open_zone(session, ZONE, NOW)
+        attendance.note(session, Report("collector 1", NOW - DAY, NOW + 1000 * DAY, NOW + 1000 * DAY))
 
 
 def nominator(store: Store, trust: Trust = Trust.NORMAL, name: str = "mx-admin") -> Nominator:
@@ -208,7 +212,9 @@ def end_step(
     policy: ZonePolicy = POLICY,
 ) -> State:
     """End a worker's step with *verdict* in an open transaction, and return the host's state."""
-    facts = conclusions.facts(session, claimed, verdict, at, more_envelopes=more)
+    sent = [row.sent_at for row in probes.envelopes(session, claimed.run_id) if row.sent_at is not None]
+    until = max(sent) + policy.times.return_window if sent else None
+    facts = conclusions.facts(session, claimed, verdict, at, more_envelopes=more, waited_until=until)
     outcome = lifecycle.after_step(verdict, facts, policy.times, at)
     return conclusions.end_step(session, claimed, verdict, outcome, policy, at)
 
@@ -217,8 +223,14 @@ def come_back(
     store: Store, run_id: int, at: datetime, kind: EnvelopeResult | None = EnvelopeResult.RELAYED
 ) -> None:
     """Let the message of a run's first envelope reach the collector."""
+    message = f"Subject: open relay test\r\n\r\nsent {at}\r\n".encode()
+    keep(store, replace(receipt(f"r{run_id}x1", at, kind), message=message))
+
+
+def keep(store: Store, new: NewReceipt, quota: Quota = ROOM) -> Kept:
+    """Let the collector keep a message."""
     with store.writing() as session:
-        receipts.keep(session, receipt(f"r{run_id}x1", at, kind))
+        return receipts.keep(session, new, quota, in_all=receipts.octets_kept(session))
 
 
 def receipt(token: str, at: datetime, kind: EnvelopeResult | None = EnvelopeResult.RELAYED) -> NewReceipt:

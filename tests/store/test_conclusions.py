@@ -108,8 +108,8 @@ def test_a_listed_host_that_needs_a_person_is_flagged(opened: Store, verdict: Ve
     assert "a person must" in str(steps.host(opened).review)
 
 
-def test_failed_retests_must_wait_longer_each_time(opened: Store) -> None:
-    """After each retest that found the host open the next may be asked for later: one hour, two, four."""
+def test_failed_retests_do_not_add_up(opened: Store) -> None:
+    """However many retests found the host open, the next turn comes after the same time."""
     steps.make_listed(opened)
     waits = []
     at = LATER
@@ -120,7 +120,8 @@ def test_failed_retests_must_wait_longer_each_time(opened: Store) -> None:
         waits.append(allowed_at - at)
         at = allowed_at
 
-    assert [HOUR, 2 * HOUR, 4 * HOUR] == waits
+    assert [40 * MINUTE] * 3 == waits
+    assert 3 == steps.host(opened).failed_retests
 
 
 def test_more_messages_of_the_test_that_listed_it_are_no_failed_retests(opened: Store) -> None:

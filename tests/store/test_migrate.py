@@ -125,3 +125,37 @@ def test_processes_that_start_at_once_migrate_one_after_the_other(empty_url: str
     store.close()
 
     assert (["", "", ""], TABLES) == (errors, found)
+
+
+# What a list had before nominations were each nominator's own: a listed host, a test with an envelope.
+_AT = "'2026-03-01 12:00:00+00:00'"
+_OLD_ROWS = f"""
+INSERT INTO zones (apex, serial, created_at) VALUES ('relays.example', 1, {_AT});
+INSERT INTO hosts (id, zone, address, state, offences, failed_retests, created_at, changed_at)
+    VALUES (1, 'relays.example', '203.0.113.9', 'listed', 1, 4, {_AT}, {_AT});
+INSERT INTO api_keys (id, name, role, trust, digest, mx_names, internal_networks, created_at)
+    VALUES (1, 'mx-admin', 'nominator', 'normal', 'x', '[]', '[]', {_AT});
+INSERT INTO evidence (id, sha256, format, octets, message, published, created_at)
+    VALUES (1, 'y', 'message/rfc822', 1, 'x', 'x', {_AT});
+INSERT INTO nominations (id, host_id, evidence_id, key_id, fingerprint, request_sha256, received_at,
+    helo, hop, created_at) VALUES (1, 1, 1, 1, 'of the Message-ID', 'z', {_AT}, 'h', 'h', {_AT});
+INSERT INTO probe_runs (id, host_id, neighbourhood, purpose, asked_by, due_at, created_at)
+    VALUES (1, 1, '203.0.113.0/24', 'nomination', 'mx-admin', {_AT}, {_AT});
+INSERT INTO probe_envelopes (id, run_id, test_id, token, sender_token, mail_from, rcpt_to)
+    VALUES (1, 1, 'T01', 'r', 's', 'm', 'r')
+"""
+
+
+def test_what_was_there_stays_when_nominations_become_each_nominators_own(empty: Store) -> None:
+    """Rows, and the rows that refer to them, come through the migration."""
+    with empty.writing() as session:
+        command.upgrade(migrate.configuration(session.connection()), "0004")
+        for statement in _OLD_ROWS.split(";"):
+            session.execute(text(statement.replace(":", "\\:")))
+    migrate.upgrade(empty)
+    with empty.reading() as session:
+        kept = session.execute(text("SELECT fingerprint FROM nominations")).scalar_one()
+        run = session.execute(text("SELECT key_id, wanted_at FROM probe_runs")).one()
+        envelopes = session.execute(text("SELECT count(*) FROM probe_envelopes")).scalar_one()
+
+    assert ("of the Message-ID", (None, None), 1) == (kept, tuple(run), envelopes)

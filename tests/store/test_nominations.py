@@ -62,14 +62,6 @@ def test_evidence_is_kept_octet_by_octet(opened: Store) -> None:
     assert (evidence.message, view) == (kept, of_id)
 
 
-def test_the_same_spam_again_is_the_same_nomination(opened: Store) -> None:
-    """A message that was handed in before, by anybody, changes nothing."""
-    first, _ = steps.nominate(opened, steps.nominator(opened))
-    again, is_new = steps.nominate(opened, steps.nominator(opened, name="other"))
-
-    assert (first, False, (1, 1, 1)) == (again, is_new, counts(opened))
-
-
 def test_spam_without_a_message_id_is_known_by_all_of_it(opened: Store) -> None:
     """Two different messages without a Message-ID are two nominations; the same one twice is one."""
     who = steps.nominator(opened)

@@ -1,7 +1,9 @@
 """Retests: anybody may ask for one, once at a time, and an old listing gets one unasked."""
 
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
+from itertools import pairwise
 
 import pytest
 
@@ -41,7 +43,7 @@ def test_a_listed_host_is_retested_when_asked(opened: Store) -> None:
     asked = ask(opened)
     claimed = steps.must_claim(opened)
 
-    assert Retest(PEER, claimed.run_id, State.RETEST_QUEUED, is_new=True) == asked
+    assert Retest(PEER, claimed.run_id, State.RETEST_QUEUED, is_new=True, begins_at=NOW) == asked
     assert (Purpose.RETEST, "public") == (claimed.purpose, claimed.asked_by)
     assert State.RETESTING is steps.host(opened).state
     steps.check(opened)
@@ -70,26 +72,6 @@ def test_asked_for_by_many_at_once_it_is_made_once(opened: Store) -> None:
     asked = [one for one in outcomes if not isinstance(one, RblError)]
 
     assert (8, 1, 1) == (len(asked), sum(one.is_new for one in asked), len({one.run_id for one in asked}))
-
-
-def test_after_a_failed_retest_the_next_must_wait(opened: Store) -> None:
-    """Who asks too soon is told when the next may be asked for."""
-    steps.make_listed(opened)
-    ask(opened)
-    steps.relay_once(opened)
-    with pytest.raises(Refused) as caught:
-        ask(opened, 20 * MINUTE)
-    later = ask(opened, HOUR)
-
-    assert ("retest-too-soon", 40 * MINUTE, True) == (
-        caught.value.code,
-        caught.value.retry_after,
-        later.is_new,
-    )
-    assert (
-        "the last retest found 203.0.113.9 still open: the next may be asked for at 2026-03-01 13:00:00 UTC"
-        == caught.value.message
-    )
 
 
 def test_an_unknown_host_is_not_found(opened: Store) -> None:
@@ -182,3 +164,119 @@ def test_old_listings_are_queued_in_portions(opened: Store) -> None:
         steps.relay_once(opened)
 
     assert [1, 1, 0] == [queue_periodic(opened, OLD, limit=1) for _ in range(3)]
+
+
+def fail(store: Store, at: timedelta) -> None:
+    """Let the retest that is due *at* a time after the listing find the host open."""
+    steps.relay_once(store, NOW + at)
+
+
+def begins(store: Store, at: timedelta, network: str) -> timedelta:
+    """Ask *at* a time as *network*, and return how long after the listing the retest begins."""
+    with store.writing() as session:
+        return retests.ask(session, POLICY, PEER, "public", NOW + at, network=network).begins_at - NOW
+
+
+def test_after_a_failed_retest_the_next_has_its_turn(opened: Store) -> None:
+    """Each network has two early ones within a day; then everybody's turn is the same, and not later."""
+    steps.make_listed(opened)
+    found = [begins(opened, timedelta(0), "a")]
+    for _ in range(3):
+        fail(opened, found[-1])
+        found.append(begins(opened, found[-1] + MINUTE, "a"))
+
+    assert [0 * MINUTE, 5 * MINUTE, 10 * MINUTE, 50 * MINUTE] == found
+
+
+def test_strangers_have_few_early_retests_together(opened: Store) -> None:
+    """Six within a day, whatever their number; the seventh network waits for the turn, and is queued."""
+    steps.make_listed(opened)
+    found = [begins(opened, timedelta(0), "first")]
+    for number in range(7):
+        fail(opened, found[-1])
+        found.append(begins(opened, found[-1] + MINUTE, f"stranger {number}"))
+
+    assert [5 * MINUTE] * 6 + [40 * MINUTE] == [b - a for a, b in pairwise(found)]
+    assert State.RETEST_QUEUED is steps.host(opened).state
+    steps.check(opened)
+
+
+def test_who_is_granted_an_early_one_brings_a_queued_one_forward(opened: Store) -> None:
+    """A stranger's press in the common turn takes nothing from the owner's own."""
+    steps.make_listed(opened)
+    begins(opened, timedelta(0), "stranger")
+    fail(opened, timedelta(0))
+    for at in (5, 10):
+        assert at * MINUTE == begins(opened, (at - 4) * MINUTE, "stranger")
+        fail(opened, at * MINUTE)
+    in_turn = begins(opened, 11 * MINUTE, "stranger")
+    early = begins(opened, 12 * MINUTE, "owner")
+    again = begins(opened, 13 * MINUTE, "stranger")
+
+    assert (50 * MINUTE, 15 * MINUTE, 15 * MINUTE) == (in_turn, early, again)
+    assert PEER == steps.must_claim(opened, NOW + 15 * MINUTE).address
+
+
+def test_asked_while_one_talks_another_follows(opened: Store) -> None:
+    """Its look began before: who closed the host meanwhile need not ask again."""
+    steps.make_listed(opened)
+    begins(opened, timedelta(0), "stranger")
+    claimed = steps.must_claim(opened)
+    begins_at = begins(opened, MINUTE, "owner")
+    steps.conclude(opened, claimed, Verdict.TESTER_BLOCKED, NOW + 2 * MINUTE)
+    state = steps.host(opened).state
+    again = steps.must_claim(opened, NOW + 5 * MINUTE)
+
+    assert (5 * MINUTE, State.RETEST_QUEUED, Purpose.RETEST) == (begins_at, state, again.purpose)
+    assert State.DELISTED is steps.conclude(opened, again, Verdict.CLOSED, NOW + 6 * MINUTE)
+    steps.check(opened)
+
+
+def test_asked_while_messages_are_waited_for_the_host_is_looked_at(opened: Store) -> None:
+    """The wait of three days goes on, and a look comes between, once; the next who asks gets another."""
+    steps.make_listed(opened)
+    begins(opened, timedelta(0), "stranger")
+    claimed = steps.must_claim(opened)
+    steps.plan(opened, claimed)
+    steps.take(opened, claimed, NOW)
+    steps.conclude(opened, claimed, Verdict.UNPROVEN)
+    begins_at = begins(opened, HOUR, "owner")
+    looking = steps.must_claim(opened, NOW + HOUR)
+    steps.conclude(opened, looking, Verdict.UNPROVEN, NOW + HOUR)
+
+    assert (HOUR, False, True) == (begins_at, claimed.look_again, looking.look_again)
+    assert None is steps.claim(opened, NOW + 71 * HOUR)
+    assert 72 * HOUR == begins(opened, 72 * HOUR, "owner")
+    assert steps.must_claim(opened, NOW + 72 * HOUR).look_again
+
+
+def test_a_deferred_retest_is_brought_forward(opened: Store) -> None:
+    """The robot's next try may be a day away: whoever asks has it in the common turn at the latest."""
+    steps.make_listed(opened)
+    begins(opened, timedelta(0), "stranger")
+    at = timedelta(0)
+    for wait in POLICY.times.retries:
+        steps.conclude(opened, steps.must_claim(opened, NOW + at), Verdict.DEFERRED, NOW + at)
+        at += wait
+    last = at - POLICY.times.retries[-1]
+    for network in ("a", "b"):  # so that none is early any more
+        begins(opened, last, network)
+
+    assert last + 5 * MINUTE == begins(opened, last + MINUTE, "owner")
+    assert steps.claim(opened, NOW + last + 5 * MINUTE) is not None
+
+
+def test_a_wait_of_days_that_was_set_before_an_upgrade_ends(opened: Store) -> None:
+    """Whoever waits since the times doubled waits no longer than an interval now."""
+    steps.make_listed(opened)
+    with opened.writing() as session:
+        hosts.lock(session, ZONE, PEER).retest_allowed_at = NOW + timedelta(days=7)
+
+    assert 40 * MINUTE == begins_in_turn(opened)
+
+
+def begins_in_turn(store: Store) -> timedelta:
+    """Return when a retest begins where no early one is granted any more."""
+    none = replace(POLICY, times=replace(POLICY.times, early_retests=0))
+    with store.writing() as session:
+        return retests.ask(session, none, PEER, "public", NOW).begins_at - NOW

@@ -65,6 +65,7 @@ def test_a_nominated_host_is_given_to_a_worker(opened: Store) -> None:
         asked_by="mx-admin",
         created_at=NOW,
         may_connect=True,
+        lease_until=NOW + LEASE,
     )
     assert expected == claimed
     assert State.TESTING is steps.host(opened).state
@@ -91,7 +92,7 @@ def test_an_expired_lease_is_taken_over(opened: Store) -> None:
     first = steps.must_claim(opened)
     second = steps.must_claim(opened, NOW + LEASE, "worker 2")
 
-    assert replace(first, owner="worker 2", attempt=2) == second
+    assert replace(first, owner="worker 2", attempt=2, lease_until=NOW + 2 * LEASE) == second
     assert State.TESTING is steps.host(opened).state
 
 

@@ -177,7 +177,7 @@ async def retest_awaiting(story: Story) -> AsyncIterator[set[str]]:
     story.relay.hold(Stage.QUEUE)
     await story.ask_retest()
     await story.until("retest-awaiting")
-    yield {"retest-awaiting"}
+    yield {"retest-awaiting", "retesting"}  # the forms that are left are tried while it waits
     story.relay.release()
     await story.until("delisted")
 

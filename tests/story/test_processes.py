@@ -110,4 +110,4 @@ def test_story_in_four_processes(tmp_path: Path, database_url: str) -> None:
     assert min(events["returned"], events["snapshot_swapped"]) > 0
     assert set(events) <= {*once, "listed", "delisted", "verdict", "probed", "returned", "snapshot_swapped"}
     assert [] == [secret for secret in told.secrets if secret in told.log]
-    assert re.search(r"\b[rs][0-9a-f]{32}\b", told.log) is None
+    assert re.search(r"\b[rs][a-z2-7]{36}\b", told.log) is None

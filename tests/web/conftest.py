@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from rbl.config import Settings
 from rbl.lifecycle import Policy
@@ -24,6 +24,7 @@ from rbl.store.keys import NewKey
 from rbl.terms import Evidence, Nominator, Role, Trust
 from rbl.web.app import create_app
 from rbl.web.parts import Parts
+from rbl.web.server import Server
 from rbl.zone.zonefile import ApexRecords, Kind, Limits, Reason, Soa, ZoneFile
 from tests.web.world import MX, NAMES_ZONE, SECOND_ZONE, START, ZONE, Clock, World
 
@@ -69,6 +70,14 @@ def zone_file(apex: str, kind: Kind = Kind.ADDRESSES) -> ZoneFile:
     )
 
 
+IDENTITY = {
+    "acknowledge": True,
+    "ehlo_name": "tester.example.org",
+    "contact": "postmaster@example.org",
+    "source_address": "192.0.2.10",
+}
+
+
 @pytest.fixture
 def clock() -> Clock:
     """The program's time."""
@@ -103,7 +112,9 @@ def store(empty_database: Path, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def parts(store: Store, clock: Clock) -> Parts:
     """What the application is made of; other parts' callables are plain ones."""
-    settings = Settings.model_validate({"web": {"contact": "postmaster@example.org"}})
+    settings = Settings.model_validate(
+        {"web": {"contact": "postmaster@example.org"}, "probe": {**IDENTITY, "enabled": True}}
+    )
     lists = settings.lists
 
     def read(raw: bytes, nominator: Nominator, now: datetime) -> Evidence:
@@ -143,16 +154,20 @@ def parts(store: Store, clock: Clock) -> Parts:
 class Served:
     """An application that a real server serves on a port of its own."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, app: ASGIApp | None = None) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))  # connections wait from here on
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.app = create_app(parts)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                self.app, log_config=None, lifespan="off", proxy_headers=False, timeout_graceful_shutdown=1
-            )
+        web = parts.settings.web
+        self._server = Server(
+            app or self.app,
+            self._socket,
+            parts.settings,
+            parts.registry,
+            web.limits.connections,
+            grace_seconds=1,
         )
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
 
     def stop(self) -> None:
@@ -163,12 +178,12 @@ class Served:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Parts], Served]]:
-    """Serve an application made of other parts."""
+def serve() -> Iterator[Callable[..., Served]]:
+    """Serve an application made of other parts, or another one."""
     served: list[Served] = []
 
-    def start(parts: Parts) -> Served:
-        served.append(Served(parts))
+    def start(parts: Parts, app: ASGIApp | None = None) -> Served:
+        served.append(Served(parts, app))
         return served[-1]
 
     yield start

@@ -75,7 +75,7 @@ _ROWS = (
         HOSTS,
         "id, host_id, neighbourhood, purpose, asked_by, verdict, due_at, created_at, finished_at",
         ("i, i, '20.0.' || (i / 256 % 256) || '.0/24', 'nomination', 'crowd', 'open', :later, :then,"
-        " CASE WHEN i % 10 > 0 THEN :then END"),
+        " CASE WHEN i % 100 > 0 THEN :then END"),
     ),
     (
         "probe_envelopes",

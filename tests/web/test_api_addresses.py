@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import httpx2
 import pytest
 
@@ -79,24 +81,30 @@ def test_anybody_may_ask_for_a_retest(api: httpx2.Client, world: World) -> None:
             "run_id": 2,
             "state": "retest-queued",
             "is_new": is_new,
+            "begins_at": "2026-11-24T03:00:00Z",
             "events": "/v1/addresses/9.9.9.9/events",
         }
         for is_new in (True, False)
     ] == [answer.json() for answer in answers]
 
 
-def test_a_retest_after_a_failed_one_has_to_wait(api: httpx2.Client, world: World) -> None:
-    """The answer says for how long, in words and in Retry-After."""
+def test_a_retest_after_a_failed_one_is_queued_for_its_turn(api: httpx2.Client, world: World) -> None:
+    """It is taken all the same, and told when it begins: sooner for a network that had none early."""
     world.bring_to(State.RETEST_QUEUED)
     world.test(Verdict.OPEN)
 
-    answer = api.post(f"{PATH}/retests")
+    early = api.post(f"{PATH}/retests")
+    world.clock.pass_by(timedelta(minutes=5))
+    world.test(Verdict.OPEN)
+    second = api.post(f"{PATH}/retests")
+    world.clock.pass_by(timedelta(minutes=5))
+    world.test(Verdict.OPEN)
+    in_turn = api.post(f"{PATH}/retests")
 
-    assert (429, "retest-too-soon", "3600") == (
-        answer.status_code,
-        answer.json()["code"],
-        answer.headers["Retry-After"],
-    )
+    assert [202, 202, 202] == [answer.status_code for answer in (early, second, in_turn)]
+    assert ["2026-11-24T03:05:00Z", "2026-11-24T03:10:00Z", "2026-11-24T03:50:00Z"] == [
+        answer.json()["begins_at"] for answer in (early, second, in_turn)
+    ]
 
 
 @pytest.mark.parametrize(

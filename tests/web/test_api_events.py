@@ -149,6 +149,24 @@ def test_all_clients_together_may_watch_only_so_much(
     assert [200, 200, 200, 429] == statuses
 
 
+def test_a_network_of_ipv6_is_one_client(
+    serve: Callable[[Parts], Served], parts: Parts, world: World
+) -> None:
+    """Whoever has a /64 has no more streams for it."""
+    web = parts.settings.web.model_copy(update={"trusted_proxies": (ip_network("127.0.0.0/8"),)})
+    served = serve(replace(parts, settings=parts.settings.model_copy(update={"web": web})))
+    served.app.state.streams = Streams(most_of_client=2)
+    world.bring_to(State.RETEST_QUEUED)
+    statuses = []
+    with httpx2.Client(base_url=served.url) as api, ExitStack() as open_streams:
+        for host in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"):
+            client = {"X-Forwarded-For": host}
+            answer = open_streams.enter_context(api.stream("GET", PATH, headers=client))
+            statuses.append(answer.status_code)
+
+    assert [200, 200, 429, 200] == statuses
+
+
 def test_a_stream_without_news_ends(api: httpx2.Client, server: Served, world: World) -> None:
     """A test that waits for days does not keep a connection for days."""
     server.app.state.streams = Streams(longest_silence=timedelta(0))

@@ -268,11 +268,13 @@ def test_the_examples_of_the_document_work(api: httpx2.Client, key: Callable[...
 def test_a_connection_that_ends_too_early_is_no_fault(server: Served, nominator: Header) -> None:
     """Half a message proves nothing, and a client that went away is not logged as a fault of ours."""
     headers = [
+        (b"host", b"relays.example.org"),
         (b"content-type", b"message/rfc822"),
         (b"authorization", nominator["Authorization"].encode()),
     ]
     scope: Scope = {
         "type": "http",
+        "http_version": "1.1",
         "method": "POST",
         "path": "/v1/nominations",
         "raw_path": b"/v1/nominations",

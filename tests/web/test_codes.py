@@ -11,6 +11,8 @@ ELSEWHERE = {"cli", "zone", "responder", "probe"}
 NOT_TOLD = {
     "configuration": "at start only",
     "lease-lost": "between workers",
+    "no-schema": "to a command that only reads",
+    "old-schema": "to a command that only reads",
 }
 
 

@@ -182,27 +182,42 @@ def test_pressing_twice_is_one_retest(browser: httpx2.Client, world: World) -> N
     assert 303 == pressed.status_code
 
 
-def test_a_retest_too_soon_tells_when(browser: httpx2.Client, world: World) -> None:
-    """After a failed retest the page has no button, and says from when there will be one."""
+def test_a_retest_after_a_failed_one_tells_when_it_begins(browser: httpx2.Client, world: World) -> None:
+    """The page has a button still, and says when the next turn is; once pressed that is when it begins."""
     world.bring_to(State.RETEST_QUEUED)
     world.test(Verdict.OPEN)
 
+    before = text_of(browser.get(PAGE))
     pressed = browser.post(f"{PAGE}/retest")
-    seen = text_of(pressed)
+    after = text_of(browser.get(PAGE))
 
-    assert (429, "3600") == (pressed.status_code, pressed.headers["Retry-After"])
-    assert "The retest was not started. The last retest found 9.9.9.9 still open" in seen
-    assert "on 24 November 2026, 04:00 UTC (in 1 hour)" in seen
-    assert "Test this server again now" not in seen
+    assert 303 == pressed.status_code
+    assert "Test this server again at its next turn" in before
+    assert "the next begins on 24 November 2026, 03:05 UTC (in 5 minutes). You need not come back" in before
+    assert "Next step: 24 November 2026, 03:05 UTC" in after
+    assert "Test this server again" not in after
 
 
-def test_the_button_comes_back_after_the_cool_down(browser: httpx2.Client, world: World) -> None:
-    """Once the time is over the button is there again."""
+def test_the_button_is_the_same_after_the_interval(browser: httpx2.Client, world: World) -> None:
+    """Once everybody's turn has come the retest begins at once."""
     world.bring_to(State.RETEST_QUEUED)
     world.test(Verdict.OPEN)
-    world.clock.pass_by(timedelta(hours=1))
+    world.clock.pass_by(timedelta(minutes=40))
 
     assert "Test this server again now" in browser.get(PAGE).text
+
+
+def test_the_policy_page_names_the_retests_and_connections(browser: httpx2.Client) -> None:
+    """With the values in force: the interval, the early ones, and the most connections of a day."""
+    seen = text_of(browser.get("/policy"))
+
+    for words in (
+        "A retest begins at once, or 40 minutes after the last one began",
+        "has the next one 5 minutes after the last, up to 2 times within 1 day, and 6 times for all",
+        "no more than 43 of them within 1 day, even where strangers ask all day",
+        "our tester connects to one server at most 250 times within 1 day",
+    ):
+        assert words in seen, words
 
 
 @pytest.mark.parametrize(
@@ -235,6 +250,55 @@ def test_paused_tests_are_told_of(browser: httpx2.Client, world: World) -> None:
     assert "yours will wait its turn" in browser.get(PAGE).text
     browser.post(f"{PAGE}/retest")
     assert "this one goes on when they are resumed" in text_of(browser.get(PAGE))
+
+
+@pytest.mark.parametrize(
+    "state", [State.NOMINATED, State.QUEUED, State.LISTED, State.RETEST_QUEUED, State.CLOSED]
+)
+def test_tests_that_are_not_set_up_are_told_of(
+    serve: Callable[[Parts], Served], parts: Parts, world: World, state: State
+) -> None:
+    """Where tests are off, whoever waits for one is told so, once, and the API says it too."""
+    world.bring_to(state)
+    probe = parts.settings.probe.model_copy(update={"enabled": False})
+    served = serve(replace(parts, settings=parts.settings.model_copy(update={"probe": probe})))
+
+    seen = text_of(httpx2.get(f"{served.url}{PAGE}"))
+
+    assert 1 == seen.count("Tests are off here: this list has not set them up")
+    assert "paused at the moment" not in seen
+    assert httpx2.get(f"{served.url}/v1/addresses/{RELAY}").json()["testing_paused"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "listed", "words"),
+    [
+        ("127.0.0.2", True, "Every list of this kind answers for it at any time"),
+        ("127.0.0.4", True, "Every list of this kind answers for it at any time"),
+        ("::FFFF:7F00:2", True, "Every list of this kind answers for it at any time"),
+        ("127.0.0.1", False, "It is never listed, so that whoever asks the list can see"),
+        ("::FFFF:7F00:1", False, "It is never listed, so that whoever asks the list can see"),
+    ],
+)
+def test_a_test_point_is_told_as_such(
+    browser: httpx2.Client,
+    asked: str,
+    listed: bool,  # noqa: FBT001 — a table's column
+    words: str,
+) -> None:
+    """The addresses of RFC 5782 §5 are no mail servers, and their page says what they are for."""
+    page = browser.get(f"/a/{asked}", follow_redirects=True)
+    story = browser.get(f"/v1/addresses/{asked}").json()
+
+    assert "is a test point" in page.text
+    assert words in text_of(page)
+    assert "Nobody has reported spam through it" not in text_of(page)
+    assert ("a test point", listed) == (story["standing"], story["listed"])
+
+
+def test_what_is_no_test_point_of_the_list(browser: httpx2.Client) -> None:
+    """A value that no reason has is an address like any other."""
+    assert "This address is not listed" in text_of(browser.get("/a/127.0.0.3"))
 
 
 def test_a_listing_by_hand_tells_its_reason(browser: httpx2.Client, world: World) -> None:

@@ -81,7 +81,7 @@ def test_what_the_framework_refuses_has_the_same_form(
 
 def test_a_wrong_method_names_the_right_ones(api: httpx2.Client) -> None:
     """In the Allow header (RFC 9110 §15.5.6)."""
-    assert "GET" == api.delete("/v1/zones").headers["Allow"]
+    assert "GET, HEAD, OPTIONS" == api.delete("/v1/zones").headers["Allow"]
 
 
 @pytest.mark.parametrize("path", ["/v1/nowhere", "/healthz/nowhere", "/metrics/x", "/static/x"])

@@ -85,6 +85,36 @@ def test_a_chunked_body_over_the_limit_is_refused(server: Served) -> None:
     assert b"application/problem+json" in answer
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Host: relays.example.org\r\n", 200),
+        (b"Host: [2001:db8::1]:8080\r\n", 200),
+        (b"Host:\r\n", 200),
+        (b"", 400),
+        (b"Host: a.example\r\nHost: a.example\r\n", 400),
+        (b"Host: a.example, b.example\r\nX: y\r\n", 400),
+        (b"Host: a.example/path\r\n", 400),
+        (b"Host: who@a.example\r\n", 400),
+        (b"Host: a example\r\n", 400),
+    ],
+    ids=["a name", "IPv6", "empty", "none", "two", "a list", "a path", "a user", "a space"],
+)
+def test_a_request_has_one_host(server: Served, fields: bytes, status: int) -> None:
+    """RFC 9112 §3.2: without it, with two, or with what is none, the answer is 400."""
+    head = b"GET /healthz HTTP/1.1\r\nConnection: close\r\n"
+
+    answer = exchange(server.url, head + fields + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert (b'"code":"bad-request"' in answer) is (status == 400)
+
+
+def test_http_1_0_needs_no_host(server: Served) -> None:
+    """It is older than the field."""
+    assert exchange(server.url, b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("path", ["/", "/v1/zones", "/nowhere", "/healthz", "/static/style.css"])
 def test_every_answer_has_the_protecting_headers(api: httpx2.Client, path: str) -> None:
     """Whatever is asked for; without TLS nobody is told to keep to it."""
@@ -164,7 +194,14 @@ def rim_around(app: ASGIApp) -> Rim:
     )
 
 
-SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+SCOPE: Scope = {
+    "type": "http",
+    "http_version": "1.1",
+    "method": "GET",
+    "path": "/",
+    "headers": [(b"host", b"x")],
+    "query_string": b"",
+}
 
 
 async def nothing() -> Message:

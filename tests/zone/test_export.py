@@ -1,6 +1,6 @@
 """What every form of a written-out list has in common."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
@@ -42,6 +42,26 @@ def test_pairs() -> None:
 
     assert [(two, "a"), (three, "a"), (three, "own"), (four, "own")] == found[of_both]
     assert [(three, "a"), (three, "b")] == found[of_three]
+
+
+def test_ipv4_within_ipv6_is_no_matter_of_ipv6() -> None:
+    """What lists the IPv6 networks around mapped and 6to4 addresses does not list them."""
+    index = compile_index(make_zone(), 7, [listing("::/0")])
+    found = [
+        (IPv6Address(one.first), IPv6Address(one.last))
+        for one in export.addresses(index)
+        if one.bits == 128
+    ]
+    edges = (
+        "::",
+        "::fffe:ffff:ffff",
+        "::1:0:0:0",
+        "2001:" + "ffff:" * 6 + "ffff",
+        "2003::",
+        "ffff:" * 7 + "ffff",
+    )
+
+    assert [*map(IPv6Address, edges)] == [edge for one in found for edge in one]
 
 
 def test_listed_names() -> None:

@@ -1,10 +1,10 @@
 """Lists written as master files: who looks names up in one finds what the index has."""
 
-from ipaddress import IPv6Address
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
 
-import dns.name
-import dns.rdatatype
 import dns.zone
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,36 +29,71 @@ from tests.zone.written import (
     zone_with_apex,
 )
 
+# Names of both families meet below 5 and 0.5: 5.0.0.0/16, 5000::/4, and what lies in them.
+_MEETING = st.builds(
+    listing,
+    st.sampled_from(["5000::/4", "5000::/8", "5001::/16", "5000:1::/32", "5001:2300::/24", "5.0.0.0/24"]),
+    st.sampled_from(["open-relay", "multihop"]),
+)
+_NARROW = LISTED.filter(lambda one: not one.subject.endswith(("/0", "/9")))
+_MET = [
+    *ASKED,
+    *map(ip_address, ("5000::", "5001::", "5001:23ff::1", "5002::", "5900::1", "5a00::", "5fff::1")),
+]
 
-@settings(deadline=None, max_examples=60)
-@given(listed=st.lists(LISTED.filter(lambda one: not one.subject.endswith("/0")), max_size=8))
+
+@settings(deadline=None, max_examples=40)
+@given(listed=st.lists(st.one_of(_NARROW, _MEETING), max_size=8))
 def test_master_file_answers_alike(listed: list[Listed]) -> None:
     """Looked up as RFC 4592 says, the master file has the values of the index, and its texts at hosts."""
     zone = make_zone(reasons=REASONS)
     index = compile_index(zone, 7, listed)
-    master = read_master("\n".join(export_bind.lines(index)) + "\n")
+    master = Master(export_bind.lines(index))
 
-    expected = {str(address): of_index(index, address)[0] for address in ASKED}
-    assert expected == {str(address): look_up(master, reversed_labels(address), "A") for address in ASKED}
-
-
-def read_master(text: str) -> dns.zone.Zone:
-    """Return a master file as dnspython reads it."""
-    return dns.zone.from_text(text, check_origin=False)
+    expected = {str(address): of_index(index, address)[0] for address in _MET}
+    assert expected == {str(address): master.values(reversed_labels(address)) for address in _MET}
 
 
-def look_up(master: dns.zone.Zone, labels: Name, rtype: str) -> list[str]:
-    """Return the rdata at *labels*, which a wildcard may stand for (RFC 4592 §3.3)."""
-    owners = {name for name, _ in master.iterate_rdatasets()}
-    existing = {dns.name.Name(owner.labels[at:]) for owner in owners for at in range(len(owner.labels) + 1)}
-    name = dns.name.Name(labels)
-    if name not in existing:
-        encloser = name
-        while encloser not in existing:
-            encloser = dns.name.Name(encloser.labels[1:])
-        name = dns.name.Name((b"*", *encloser.labels))
-    found = master.get_rdataset(name, rtype)
-    return sorted(rdata.to_text() for rdata in found) if found is not None else []
+@pytest.mark.parametrize(
+    ("subject", "names"),
+    [
+        ("2.0.0.0/8", export_bind.MOST_FOR_AN_OCTET),
+        ("2.0.0.0/16", 246 + 10 * 256),
+        ("2.0.0.0/24", 256),
+        ("2.10.0.0/16", 1),
+        ("20.0.0.0/8", 1),
+        ("2000::/4", 6 + 10 * 6 + 100 * 16 - 1),  # 2002::/16 is answered as IPv4
+        ("2000::/16", 1),
+        ("a000::/4", 1),
+    ],
+)
+def test_what_is_written_out(subject: str, names: int) -> None:
+    """A network costs a wildcard, or where both families meet, the names that are promised at most."""
+    plain = compile_index(make_zone(), 7, [])
+    index = compile_index(make_zone(), 7, [listing(subject)])
+    own = set(Master(export_bind.lines(index)).owners) - set(Master(export_bind.lines(plain)).owners)
+
+    assert names == len(own)
+
+
+class Master:
+    """The addresses of a master file, looked up as a name server does (RFC 4592 §3.3)."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.owners: dict[Name, list[str]] = {}
+        for line in lines:
+            owner, _, rest = line.partition(" ")
+            if owner[0] not in ";$@":
+                values = self.owners.setdefault(tuple(owner.encode().split(b".")), [])
+                values += rest.split()[3:] if rest.split()[2] == "A" else []
+        self._existing = {owner[at:] for owner in self.owners for at in range(len(owner) + 1)} | {()}
+
+    def values(self, labels: Name) -> list[str]:
+        """Return the addresses at *labels*, or at the wildcard that stands for them."""
+        if labels not in self._existing:
+            above = next(labels[at:] for at in range(len(labels) + 1) if labels[at:] in self._existing)
+            labels = (b"*", *above)
+        return sorted(self.owners.get(labels, []))
 
 
 def test_whole_master_file() -> None:
@@ -66,6 +101,7 @@ def test_whole_master_file() -> None:
     index = compile_index(zone_with_apex(), 7, [listing("5.0.0.9/32", text='say "\\" \x7f')])
     lines = list(export_bind.lines(index))
 
+    dns.zone.from_text("\n".join(lines) + "\n", check_origin=False)
     assert [
         "@ 300 IN SOA ns1.example. hostmaster.example. 7 3600 600 86400 300",
         "@ 3600 IN NS ns1.example.",
@@ -100,8 +136,8 @@ def test_names() -> None:
 def test_names_answer_alike(listed: list[Listed]) -> None:
     """Looked up as RFC 4592 says, whatever lies below wildcards has the values of the index."""
     index = compile_index(make_zone(Kind.NAMES, reasons=REASONS), 7, listed)
-    master = read_master("\n".join(export_bind.lines(index)) + "\n")
+    master = Master(export_bind.lines(index))
 
     assert {labels: values_of_name(index, labels) for labels in ASKED_NAMES} == {
-        labels: look_up(master, labels, "A") for labels in ASKED_NAMES
+        labels: master.values(labels) for labels in ASKED_NAMES
     }

@@ -56,3 +56,11 @@ def test_exceptions_from_wildcards() -> None:
         "fine.worse.example CNAME rpz-passthru.",
         "*.fine.worse.example CNAME .",
     ] == lines[4:]
+
+
+def test_names_that_would_be_policies() -> None:
+    """A listed name that resolvers would read as a policy of addresses is left out."""
+    listed = [listing("32.1.0.0.5.rpz-ip"), listing("*.rpz-nsdname"), listing("rpz.example")]
+    lines = list(export_rpz.lines(compile_index(make_zone(Kind.NAMES), 7, listed)))
+
+    assert ["test CNAME .", "rpz.example CNAME ."] == lines[4:]
