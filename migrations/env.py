@@ -3,10 +3,11 @@
 from alembic import context
 
 from rbl.store.columns import Base
+from rbl.store.keytables import CustomerKey
 from rbl.store.probetables import ProbeRun
 from rbl.store.tables import Zone
 
-assert Zone.metadata is ProbeRun.metadata is Base.metadata, "all tables are known"
+assert Zone.metadata is CustomerKey.metadata is ProbeRun.metadata is Base.metadata, "all tables are known"
 
 connection = context.config.attributes["connection"]
 context.configure(

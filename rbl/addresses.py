@@ -64,6 +64,18 @@ _NOT_GLOBAL_UNICAST = "not global unicast (RFC 4291)"
 _NIBBLES = frozenset(b"0123456789abcdef")
 
 
+def networks_around(network: Network | Address) -> list[str]:
+    """Return the networks that cover all of *network*, as they are written, the most specific first.
+
+    33 of them for an IPv4 address, 129 for IPv6: made from the number, as a page asks for them all.
+    """
+    if isinstance(network, IPv4Address | IPv6Address):
+        network = ip_network(network)
+    first, longest = network.network_address, network.prefixlen
+    kind, width, value = type(first), first.max_prefixlen, int(first)
+    return [f"{kind(value >> (width - bits) << (width - bits))}/{bits}" for bits in range(longest, -1, -1)]
+
+
 def parse_address(text: str) -> Address:
     """Return the address that *text* writes, an IPv4-mapped IPv6 address as its IPv4 address.
 

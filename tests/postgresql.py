@@ -60,6 +60,7 @@ class Server:
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs = programs
         self._folder = folder
+        self.socket = folder / ".s.PGSQL.5432"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://rbl@/postgres?host={folder}"
         if os.geteuid() == 0:
@@ -94,6 +95,26 @@ class Server:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(_START_SECONDS)
             self._process = None
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Stop every process of the server, as a machine that swaps or a frozen disk does; then go on."""
+        stopped = self._processes()
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
+        """Return the postmaster, which must not start others meanwhile, and then its children."""
+        assert self._process is not None
+        postmaster = self._process.pid
+        os.kill(postmaster, signal.SIGSTOP)
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii")
+        return [postmaster, *map(int, children.split())]
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         as_root = os.geteuid() == 0

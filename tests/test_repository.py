@@ -43,6 +43,7 @@ UNTESTED_ALONE = {
     "rbl/responder/lookup.py": "of answer, and tested through it",
     "rbl/store/held.py": "tested through rbl zone force, which shows it",
     "rbl/store/probetables.py": "of tables, and tested with them",
+    "rbl/store/keytables.py": "of tables, and tested with them",
     "rbl/responder/counters.py": "of server and follower, and tested through them",
     "rbl/responder/udp.py": "of server, and tested through it",
     "rbl/web/server.py": "of connection and door, and tested through them",
@@ -62,6 +63,7 @@ TESTS_OF_THE_WHOLE = {
     "tests/store/test_kept.py": "of the migrations: what the database refuses",
     "tests/web/test_notes.py": "of every operation that takes a reason",
     "tests/web/test_retired.py": "of pages and API, once evidence and dialogues are kept no longer",
+    "tests/web/test_plans.py": "of every statement that the parts execute, seen in the web's world",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
     "tests/cli/test_looking.py": "of every command that only reads",
 }

@@ -45,6 +45,11 @@ class LateReader:
         """Return soon after a commit, or after *timeout* at the latest."""
         return self._reader.wait_for_change(timeout)
 
+    def give_up(self) -> None:
+        """Let a snapshot that waits for the database fail soon."""
+        if "_reader" in self.__dict__:
+            self._reader.give_up()
+
     def close(self) -> None:
         """Let what was opened go."""
         if "_reader" in self.__dict__:

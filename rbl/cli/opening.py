@@ -35,6 +35,8 @@ def now() -> datetime:
 def connected(settings: Settings) -> "Iterator[Store]":
     """Yield the database of *settings* as it is, without asking anything of it, and close it at the end.
 
+    A command's statements may take as long as they take: imports and exports are among them.
+
     Raises:
         ConfigError: the database's URL is wrong.
     """
@@ -58,10 +60,18 @@ def connected_late(settings: Settings) -> "Iterator[Callable[[], Store]]":
 
     def open_store() -> "Store":
         from rbl.store.engine import Store  # noqa: PLC0415 — see rbl.cli
+        from rbl.store.patience import Patience  # noqa: PLC0415
 
+        limits = settings.database
+        patience = Patience(
+            connect=limits.connect_timeout,
+            statement=limits.statement_timeout,
+            lock=limits.lock_timeout,
+            network=limits.network_timeout,
+        )
         with opening:
             if not stores:
-                stores.append(Store(settings.database.url))
+                stores.append(Store(settings.database.url, patience=patience))
             return stores[0]
 
     try:

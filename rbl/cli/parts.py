@@ -173,6 +173,7 @@ async def dns(built: Built) -> AsyncIterator[str]:
                 yield f"{' '.join(map(str, server.bound))} (UDP and TCP), {_path_in_words(hot)}"
         finally:
             await asyncio.to_thread(server.stop)
+            reader.give_up()
             await asyncio.to_thread(follower.stop)
             reader.close()
 

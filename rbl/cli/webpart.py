@@ -12,8 +12,10 @@ from rbl.cli.watching import task_runs
 from rbl.config import Listen
 from rbl.mail import evidence, redact
 from rbl.probe import advice, plan
+from rbl.store.engine import CONNECTIONS
 from rbl.terms import Evidence, Nominator
 from rbl.web.app import create_app
+from rbl.web.gone import limit_threads
 from rbl.web.parts import Parts as WebParts
 from rbl.web.server import Server
 
@@ -26,6 +28,7 @@ async def web(built: Built) -> AsyncIterator[str]:
     place = Listen(*listener.getsockname()[:2])
     app = create_app(web_parts(built))
     server = Server(app, listener, settings, built.registry, built.shares.web)
+    limit_threads(CONNECTIONS)
     task = asyncio.create_task(server.serve())
     try:
         with built.watches.of("web", task_runs(task)):

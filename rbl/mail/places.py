@@ -33,8 +33,8 @@ class Limits:
     # RFC 5321 §4.5.3.2: a server waits five minutes for the next command.
     command_timeout: timedelta = timedelta(minutes=5)
     session_timeout: timedelta = timedelta(minutes=30)
-    # How long a stop waits for transactions that are under way.
-    grace: timedelta = timedelta(seconds=20)
+    # How long a stop waits for transactions that are under way: whoever sends slowly sends again.
+    grace: timedelta = timedelta(seconds=4)
 
 
 class Answer(StrEnum):

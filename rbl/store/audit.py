@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from rbl.store.tables import AuditRow
 from rbl.terms import Act
+
+_NEWEST = select(AuditRow).order_by(AuditRow.id.desc()).limit(bindparam("most"))
+_NEWEST_OF_SUBJECT = _NEWEST.where(AuditRow.subject == bindparam("subject"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,7 @@ def deeds(
     session: Session, *, subject: str | None = None, before_id: int | None = None, limit: int = 100
 ) -> Sequence[Deed]:
     """Return at most *limit* acts, newest first, of one *subject* or of all, older than *before_id*."""
-    query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
-    if subject is not None:
-        query = query.where(AuditRow.subject == subject)
+    query = _NEWEST if subject is None else _NEWEST_OF_SUBJECT
     if before_id is not None:
         query = query.where(AuditRow.id < before_id)
     return [
@@ -77,5 +78,5 @@ def deeds(
             note=row.note,
             key_id=row.key_id,
         )
-        for row in session.execute(query).scalars()
+        for row in session.execute(query, {"subject": subject, "most": limit}).scalars()
     ]

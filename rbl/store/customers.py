@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from rbl import customerkey
 from rbl.errors import BadInput, NotFound
 from rbl.store import audit, journal
-from rbl.store.tables import CustomerKey
+from rbl.store.keytables import CustomerKey
 from rbl.terms import Act, Change
 
 

@@ -4,17 +4,23 @@ A writing transaction on SQLite takes the write lock at BEGIN: with the deferred
 reads and then writes fails with "locked" whatever the busy timeout. A reading transaction sees one
 state of the database throughout, and may not write. A SQLite file is made for its user alone, and those
 that SQLite lays beside it get its mode.
+
+How long a transaction waits for a database that does not answer is its store's patience: short where
+somebody waits for the answer, and without an end for what takes long (see ``patience`` and ``circuit``).
 """
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
@@ -30,8 +36,12 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from rbl import privatefiles
 from rbl.errors import ConfigError, Conflict, Unavailable
+from rbl.store import patience as patiences
+from rbl.store.circuit import Circuit
+from rbl.store.patience import AT_LEISURE, Patience
 
-_BUSY_TIMEOUT = timedelta(seconds=30)  # longer than any transaction of ours; then the caller hears of it
+# Of each of the two engines of a process; as many connections are kept open as there may be.
+CONNECTIONS = 15
 _DIALECTS = ("sqlite", "postgresql")
 _LOCKED_PAUSE_SECONDS = 0.01
 _FILE = "rbl file"  # in the info of a connection: which file it has open
@@ -40,14 +50,14 @@ _FILE = "rbl file"  # in the info of a connection: which file it has open
 class Store:
     """The database at *url*; hands out transactions. Safe to share between threads.
 
-    *busy_timeout*: how long to wait for a free connection, and on SQLite for another writer's transaction.
+    *patience*: how long it is waited for; its *lock* on SQLite for another writer's transaction.
     With *looking* a SQLite file is never made, nor is its form changed: there is only ``reading`` then.
 
     Raises:
         ConfigError: *url* is none we can use.
     """
 
-    def __init__(self, url: str, *, busy_timeout: timedelta = _BUSY_TIMEOUT, looking: bool = False) -> None:
+    def __init__(self, url: str, *, patience: Patience = AT_LEISURE, looking: bool = False) -> None:
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
@@ -56,7 +66,14 @@ class Store:
             raise ConfigError(
                 [f"database.url: {parsed.get_backend_name()} is not supported: use sqlite or postgresql"]
             )
+        self._url = url
+        self._patience = patience
+        self._given_up = threading.Event()
+        self._opening = threading.Lock()
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        # Readers of SQLite wait for nobody; a PostgreSQL that hangs does so for all.
+        self._write_circuit = Circuit(self._forget_connections)
+        self._read_circuit = Circuit() if self.is_sqlite else self._write_circuit
         self.file: Path | None = None  # of SQLite
         if self.is_sqlite:
             if not parsed.database or parsed.database == ":memory:":
@@ -67,15 +84,12 @@ class Store:
         try:
             if self.file is not None:
                 make = None if looking else self.file
-                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", busy_timeout, make)
-                self.reader = _sqlite_engine(url, "BEGIN", busy_timeout, make)
+                self.writer = _sqlite_engine(url, "BEGIN IMMEDIATE", patience, make)
+                self.reader = _sqlite_engine(url, "BEGIN", patience, make)
             else:
-                waiting = busy_timeout.total_seconds()
-                self.writer = create_engine(url, pool_pre_ping=True, pool_timeout=waiting)
-                self.reader = create_engine(
-                    url,
-                    pool_pre_ping=True,
-                    pool_timeout=waiting,
+                self.writer = self._postgresql_engine(parsed)
+                self.reader = self._postgresql_engine(
+                    parsed,
                     isolation_level="REPEATABLE READ",
                     execution_options={"postgresql_readonly": True},
                 )
@@ -92,7 +106,7 @@ class Store:
             Unavailable: the database does not answer or stays locked.
             Conflict: another transaction made the same thing at the same moment.
         """
-        with _unavailable_when_down(), Session(self.writer) as session, session.begin():
+        with self._transaction(self.writer, self._write_circuit) as session:
             yield session
 
     @contextmanager
@@ -102,13 +116,73 @@ class Store:
         Raises:
             Unavailable: the database does not answer.
         """
-        with _unavailable_when_down(), Session(self.reader) as session, session.begin():
+        with self._transaction(self.reader, self._read_circuit) as session:
             yield session
+
+    @contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Let a connection be made outside of transactions, as those within are.
+
+        Raises:
+            Unavailable: the database is known to hang.
+        """
+        with self._write_circuit.passed():
+            yield
+
+    @property
+    def at_leisure(self) -> "Store":
+        """The same database for what may take long, and so has no short patience."""
+        with self._opening:
+            return self._at_leisure if self._patience.is_short else self
+
+    @cached_property
+    def _at_leisure(self) -> "Store":
+        # Connecting never takes long: it is what hangs, and this may be in the way of a stop.
+        leisurely = Store(self._url, patience=replace(AT_LEISURE, connect=self._patience.connect))
+        if self._given_up.is_set():
+            leisurely.give_up()
+        return leisurely
+
+    def give_up(self) -> None:
+        """Let what is done at leisure fail soon where it waits for the database: the program stops."""
+        self._given_up.set()
+        if "_at_leisure" in self.__dict__:
+            self._at_leisure.give_up()
 
     def close(self) -> None:
         """Close all connections."""
+        self._forget_connections()
+        if "_at_leisure" in self.__dict__:
+            self._at_leisure.close()
+
+    def _forget_connections(self) -> None:
+        """Close what nobody uses now; what is in use is closed when it is given back."""
         self.writer.dispose()
         self.reader.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, circuit: Circuit) -> Iterator[Session]:
+        with _unavailable_when_down(), circuit.passed():
+            try:
+                with Session(engine) as session, session.begin():
+                    yield session
+            except OperationalError as fault:
+                if self._patience.is_short and _is_locked(fault):
+                    circuit.trip()
+                raise
+
+    def _postgresql_engine(self, url: URL, **more: Any) -> Engine:  # noqa: ANN401 — SQLAlchemy's own
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=_pool_seconds(self._patience),
+            connect_args=patiences.arguments(url, self._patience),
+            **more,
+        )
+        patiences.connect_with(engine, self._patience, self._write_circuit, self._given_up)
+        return engine
 
 
 def make_once(session: Session, row: DeclarativeBase) -> bool:
@@ -149,12 +223,26 @@ def _prepare_folder(file: Path) -> None:
         ) from None
 
 
-def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta, make: Path | None) -> Engine:
+def _is_locked(fault: OperationalError) -> bool:
+    """Whether another writer of a SQLite file did not end in time."""
+    return isinstance(fault.orig, sqlite3.OperationalError) and (
+        fault.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )
+
+
+def _pool_seconds(patience: Patience) -> float:
+    """Return how long to wait for a connection that another thread uses."""
+    return (patience.lock if patience.statement is None else patience.statement).total_seconds()
+
+
+def _sqlite_engine(url: str, begin: str, patience: Patience, make: Path | None) -> Engine:
     """Return an engine whose transactions start with *begin*; the file *make* is made, None: nothing is."""
     engine = create_engine(
         url,
         poolclass=QueuePool,
-        pool_timeout=busy_timeout.total_seconds(),
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_pool_seconds(patience),
         connect_args={"check_same_thread": False, "uri": make is None},
     )
 
@@ -173,9 +261,9 @@ def _sqlite_engine(url: str, begin: str, busy_timeout: timedelta, make: Path | N
         del record
         connection.isolation_level = None  # BEGIN is ours to say, below
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout.total_seconds() * 1000)}")
+        cursor.execute(f"PRAGMA busy_timeout={round(patience.lock.total_seconds() * 1000)}")
         if make is not None:
-            _write_ahead(cursor, busy_timeout)
+            _write_ahead(cursor, patience.lock)
         cursor.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
         if make is None or begin == "BEGIN":

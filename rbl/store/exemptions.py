@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from rbl import addresses
 from rbl.errors import Conflict, NotFound, Refused
 from rbl.store import audit, journal
 from rbl.store.tables import Exemption, Zone
 from rbl.terms import Act, Address, Change, Network
+
+_COVERING = select(Exemption).where(
+    Exemption.network.in_(bindparam("around", expanding=True)), Exemption.ended_at.is_(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +98,7 @@ def live(session: Session) -> Sequence[ExemptionView]:
 
 def of_address(session: Session, address: Address) -> Sequence[ExemptionView]:
     """Return the exemptions that cover *address*, the most specific first."""
-    around = [ip_network((address, bits), strict=False) for bits in range(address.max_prefixlen, -1, -1)]
-    rows = session.execute(
-        select(Exemption).where(Exemption.network.in_(around), Exemption.ended_at.is_(None))
-    ).scalars()
+    rows = session.execute(_COVERING, {"around": addresses.networks_around(address)}).scalars()
     return sorted((_view(row) for row in rows), key=lambda view: -view.network.prefixlen)
 
 

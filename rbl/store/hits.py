@@ -5,11 +5,11 @@ listing ends, as the listing's own row does, so that there are never more of the
 nowhere.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,9 @@ class HitsView:
     last_hit_at: datetime | None
 
 
+_OF_SUBJECTS = select(ListingHits).where(
+    ListingHits.zone == bindparam("zone"), ListingHits.subject.in_(bindparam("subjects", expanding=True))
+)
 NO_HITS = HitsView(0, None, None)
 
 
@@ -52,22 +55,44 @@ def add(session: Session, counts: Mapping[tuple[str, str], int], now: datetime) 
 
 def of_subjects(session: Session, zone: str, subjects: Collection[str]) -> Mapping[str, HitsView]:
     """Return the hits of each of *subjects* of *zone*, none included."""
-    rows = session.execute(
-        select(ListingHits).where(ListingHits.zone == zone, ListingHits.subject.in_(subjects))
-    ).scalars()
+    if not subjects:
+        return {}
+    rows = session.execute(_OF_SUBJECTS, {"zone": zone, "subjects": list(subjects)}).scalars()
     return dict.fromkeys(subjects, NO_HITS) | {row.subject: _view(row) for row in rows}
 
 
 def most_asked(session: Session, zone: str, limit: int) -> Sequence[tuple[ListingView, HitsView]]:
     """Return at most *limit* live listings of *zone* that DNS answered for, the most asked first."""
-    rows = session.execute(
-        select(Listing, ListingHits)
-        .join(ListingHits, (ListingHits.zone == Listing.zone) & (ListingHits.subject == Listing.subject))
-        .where(Listing.zone == zone, Listing.ended_at.is_(None))
-        .order_by(ListingHits.hits.desc(), Listing.subject, Listing.id)
-        .limit(limit)
-    )
-    return [(listings.view_of(listing), _view(row)) for listing, row in rows]
+    found: list[tuple[ListingView, HitsView]] = []
+    for asked in _by_hits(session, zone, limit):
+        live = select(Listing).where(
+            Listing.zone == zone, Listing.subject.in_(asked), Listing.ended_at.is_(None)
+        )
+        rows = session.execute(live).scalars().all()
+        place = {subject: number for number, subject in enumerate(asked)}
+        in_order = sorted(rows, key=lambda row: (place[row.subject], row.id))
+        found += [(listings.view_of(row), asked[row.subject]) for row in in_order]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _by_hits(session: Session, zone: str, size: int) -> Iterator[Mapping[str, HitsView]]:
+    """Yield the hits of all subjects of *zone*, *size* at once, the most asked first.
+
+    Each step begins where the last one ended, in an index: in one query SQLite would sort them all.
+    """
+    last: tuple[int, str] | None = None
+    while True:
+        query = select(ListingHits).where(ListingHits.zone == zone)
+        if last is not None:
+            query = query.where(tuple_(ListingHits.hits, ListingHits.subject) < last)
+        in_order = query.order_by(ListingHits.hits.desc(), ListingHits.subject.desc()).limit(size)
+        rows = session.execute(in_order).scalars().all()
+        if not rows:
+            return
+        yield {row.subject: _view(row) for row in rows}
+        last = rows[-1].hits, rows[-1].subject
 
 
 def _view(row: ListingHits) -> HitsView:

@@ -8,13 +8,13 @@ Who locks a host and its run locks the host first, then the run, then the zone's
 order, so that no two transactions wait for each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 from typing import TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from rbl import lifecycle
@@ -27,6 +27,7 @@ from rbl.store.tables import Host
 from rbl.terms import Act, Address, Network, Origin, State
 
 _Row = TypeVar("_Row")
+_OF_ADDRESS = select(Host).where(Host.zone == bindparam("zone"), Host.address == bindparam("address"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +69,16 @@ def find(session: Session, zone: str, address: Address) -> HostView | None:
     return None if row is None else view(row)
 
 
-def in_states(session: Session, zone: str, states: Sequence[State], limit: int = 200) -> Sequence[HostView]:
+def in_states(session: Session, zone: str, states: Iterable[State], limit: int = 200) -> Sequence[HostView]:
     """Return at most *limit* hosts of *zone* that are in one of *states*, longest there first."""
-    rows = session.execute(
-        select(Host)
-        .where(Host.zone == zone, Host.state.in_(states))
-        .order_by(Host.changed_at, Host.id)
-        .limit(limit)
-    ).scalars()
-    return [view(row) for row in rows]
+    return _longest_there(session, zone, [Host.state == state for state in dict.fromkeys(states)], limit)
 
 
 def needing_review(session: Session, zone: str, limit: int = 200) -> Sequence[HostView]:
     """Return the hosts that wait for an operator: nominated, proven, in review, or flagged while listed."""
     waiting = (State.NOMINATED, State.PROVEN, State.REVIEW)
-    rows = session.execute(
-        select(Host)
-        .where(Host.zone == zone, Host.state.in_(waiting) | Host.review.is_not(None))
-        .order_by(Host.changed_at, Host.id)
-        .limit(limit)
-    ).scalars()
-    return [view(row) for row in rows]
+    kinds = [*(Host.state == state for state in waiting), Host.review.is_not(None)]
+    return _longest_there(session, zone, kinds, limit)
 
 
 def count_by_state(session: Session, zone: str) -> dict[State, int]:
@@ -218,6 +208,24 @@ def view(row: Host) -> HostView:
     )
 
 
+def _longest_there(
+    session: Session, zone: str, kinds: Iterable[ColumnElement[bool]], limit: int
+) -> Sequence[HostView]:
+    """Return at most *limit* hosts of *zone* that are of one of *kinds*, longest in their state first.
+
+    Each kind has an index in that order, of which no more than *limit* rows are read: asked for
+    together they would all be read and sorted.
+    """
+    found = {
+        row.id: view(row)
+        for kind in kinds
+        for row in session.execute(
+            select(Host).where(Host.zone == zone, kind).order_by(Host.changed_at, Host.id).limit(limit)
+        ).scalars()
+    }
+    return sorted(found.values(), key=lambda each: (each.changed_at, each.id))[:limit]
+
+
 def _enter_dns(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:
     new = listings.NewListing(
         zone=host.zone,
@@ -235,8 +243,8 @@ def _enter_dns(session: Session, host: Host, act: Act, policy: ZonePolicy) -> No
 
 
 def _find(session: Session, zone: str, address: Address, *, lock: bool = False) -> Host | None:
-    query = select(Host).where(Host.zone == zone, Host.address == address)
-    return session.execute(_locking(query) if lock else query).scalar_one_or_none()
+    query = _locking(_OF_ADDRESS) if lock else _OF_ADDRESS
+    return session.execute(query, {"zone": zone, "address": address}).scalar_one_or_none()
 
 
 def _locking(query: Select[_Row]) -> Select[_Row]:

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from rbl.errors import BadInput
 from rbl.store import audit, history, signal
 from rbl.store.engine import Store, make_once
-from rbl.store.tables import CustomerKey, Exemption, JournalEntry, Listing, Zone
+from rbl.store.keytables import CustomerKey
+from rbl.store.tables import Exemption, JournalEntry, Listing, Zone
 from rbl.terms import Act, Change, Entry, Listed, Mark
 
 CHANNEL = "rbl_journal"  # of PostgreSQL's LISTEN and NOTIFY
@@ -199,7 +200,7 @@ class JournalReader:
         return mark, rows  # type: ignore[return-value]  # all that follows the mark is Listed
 
     def _snapshot_rows(self, zone: str) -> Iterator[Mark | Listed]:
-        with self._store.reading() as session:
+        with self._store.at_leisure.reading() as session:
             yield history.mark(session, zone)
             options = {"yield_per": _ROWS_AT_ONCE}
             for rows in session.execute(_live(zone), execution_options=options).partitions():
@@ -251,6 +252,10 @@ class JournalReader:
     def wait_for_change(self, timeout: timedelta) -> bool:
         """Return True soon after a commit of anybody, or False after *timeout* at the latest."""
         return self._signal.wait(timeout)
+
+    def give_up(self) -> None:
+        """Let a snapshot that waits for the database fail soon."""
+        self._store.give_up()
 
     def close(self) -> None:
         """Let the change signal's connection go."""

@@ -16,8 +16,9 @@ from rbl.errors import NotFound, Refused
 from rbl.quotas import DAY, Alarm, Measure, Quota, Quotas, alarm, must_allow
 from rbl.store import audit, signal
 from rbl.store.engine import make_once
+from rbl.store.keytables import KeyLimit
 from rbl.store.probetables import WORK_CHANNEL, ProbeRun
-from rbl.store.tables import ApiKey, KeyLimit, Nomination
+from rbl.store.tables import ApiKey, Nomination
 from rbl.terms import Act, Nominator
 
 

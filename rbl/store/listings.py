@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from rbl import addresses, names
@@ -14,6 +13,23 @@ from rbl.names import OwnerName
 from rbl.store import audit, exemptions, journal
 from rbl.store.tables import Listing
 from rbl.terms import Act, Address, Change, Network, Origin
+
+# What every page asks, put together once: that costs more than the answer.
+_COVERING = select(Listing).where(
+    Listing.zone == bindparam("zone"),
+    Listing.subject.in_(bindparam("around", expanding=True)),
+    Listing.ended_at.is_(None),
+)
+_PAST = (
+    select(Listing)
+    .where(
+        Listing.zone == bindparam("zone"),
+        Listing.subject == bindparam("subject"),
+        Listing.ended_at.is_not(None),
+    )
+    .order_by(Listing.ended_at.desc())
+    .limit(bindparam("most"))
+)
 
 # What a listing is about: a network, or in a list of names a name or all below one (RFC 5782 §3).
 Subject = Network | OwnerName
@@ -128,13 +144,13 @@ def end_expired(session: Session, now: datetime, limit: int = 500) -> int:
     is_over = Listing.ended_at.is_(None) & (Listing.expires_at <= now)
     act = Act("timer", "the listing expired", now)
     count = 0
+    over = select(Listing).where(is_over).order_by(Listing.expires_at).limit(limit)
     # In order of apex, as everybody who writes to several zones: two such writers cannot deadlock.
-    for zone in session.execute(
-        select(Listing.zone).where(is_over).distinct().order_by(Listing.zone)
-    ).scalars():
+    zones = sorted(set(session.execute(over.with_only_columns(Listing.zone)).scalars()))
+    for zone in zones:
         journal.lock(session, zone)
-        expired = select(Listing).where(is_over, Listing.zone == zone).order_by(Listing.expires_at)
-        for row in session.execute(expired.limit(limit - count)).scalars().all():
+    for row in session.execute(over).scalars().all():
+        if row.zone in zones:  # else the next time: it was over only after the look
             _end(session, row, act)
             audit.write(session, "expire", f"{row.zone} {row.subject}", act, was=row.reason)
             count += 1
@@ -144,20 +160,13 @@ def end_expired(session: Session, now: datetime, limit: int = 500) -> int:
 def covering(session: Session, zone: str, subject: Subject | Address) -> Sequence[ListingView]:
     """Return the live listings of *zone* that cover all of *subject*, the most specific first."""
     around = {text: place for place, text in enumerate(_around(subject))}
-    rows = session.execute(
-        select(Listing).where(Listing.zone == zone, Listing.subject.in_(around), Listing.ended_at.is_(None))
-    ).scalars()
+    rows = session.execute(_COVERING, {"zone": zone, "around": list(around)}).scalars()
     return sorted((view_of(row) for row in rows), key=lambda view: around[view.subject])
 
 
 def past(session: Session, zone: str, subject: Subject, limit: int = 50) -> Sequence[ListingView]:
     """Return the listings of exactly *subject* that ended, newest first."""
-    rows = session.execute(
-        select(Listing)
-        .where(Listing.zone == zone, Listing.subject == str(subject), Listing.ended_at.is_not(None))
-        .order_by(Listing.ended_at.desc())
-        .limit(limit)
-    ).scalars()
+    rows = session.execute(_PAST, {"zone": zone, "subject": str(subject), "most": limit}).scalars()
     return [view_of(row) for row in rows]
 
 
@@ -175,10 +184,7 @@ def _around(subject: Subject | Address) -> list[str]:
     """Return the subjects that cover all of *subject*, the most specific first."""
     if isinstance(subject, OwnerName):
         return [str(name) for name in subject.covering()]
-    if isinstance(subject, IPv4Address | IPv6Address):
-        subject = ip_network(subject)
-    first = subject.network_address
-    return [str(ip_network((first, bits), strict=False)) for bits in range(subject.prefixlen, -1, -1)]
+    return addresses.networks_around(subject)
 
 
 def _word(subject: Subject) -> str:

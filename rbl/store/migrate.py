@@ -34,7 +34,9 @@ def upgrade(store: Store) -> Migration | None:
         Unavailable: the database does not answer.
         ConfigError: the database is of a newer version of the program.
     """
-    with store.writing() as session:
+    with store.reading() as session:  # one that hangs is found to before the wait without an end
+        session.connection()
+    with store.at_leisure.writing() as session:
         connection = session.connection()
         if not store.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session, joinedload
 
 from rbl import lifecycle
 from rbl.addresses import neighbourhood, reserved_reason
@@ -18,12 +18,24 @@ from rbl.store import audit, exemptions, hosts, runs
 from rbl.store.hosts import ZonePolicy
 from rbl.store.limits import Allowance
 from rbl.store.probetables import ProbeRun
-from rbl.store.tables import EvidenceItem, Host, Nomination
+from rbl.store.tables import ApiKey, EvidenceItem, Host, Nomination
 from rbl.terms import Act, Address, Evidence, Nominator, Purpose, State, Trust
 
 # RFC 6471 §3.6.2: no robot tests a host more often than once a day.
 _AUTOMATIC_INTERVAL = timedelta(hours=24)
 _LONGEST_IDEMPOTENCY_KEY = 255
+# All that is shown in one query, and not the whole spam.
+_OF_HOST = (
+    select(Nomination)
+    .where(Nomination.host_id == bindparam("host_id"))
+    .order_by(Nomination.id.desc())
+    .limit(bindparam("most"))
+    .options(
+        joinedload(Nomination.evidence).load_only(EvidenceItem.published),
+        joinedload(Nomination.nominator).load_only(ApiKey.name),
+        joinedload(Nomination.host),
+    )
+)
 
 
 def _nobody(_alarm: Alarm) -> None:
@@ -119,13 +131,10 @@ def of_id(session: Session, nomination_id: int) -> NominationView:
 
 def of_host(session: Session, zone: str, address: Address, limit: int = 20) -> Sequence[NominationView]:
     """Return the nominations of *address* in *zone*, newest first."""
-    rows = session.execute(
-        select(Nomination)
-        .join(Host)
-        .where(Host.zone == zone, Host.address == address)
-        .order_by(Nomination.id.desc())
-        .limit(limit)
-    ).scalars()
+    host = hosts.find(session, zone, address)
+    if host is None:
+        return ()
+    rows = session.execute(_OF_HOST, {"host_id": host.id, "most": limit}).scalars()
     return [view(row) for row in rows]
 
 

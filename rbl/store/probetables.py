@@ -39,13 +39,20 @@ class ProbeRun(Base):
             sqlite_where=text("finished_at IS NULL"),
             postgresql_where=text("finished_at IS NULL"),
         ),
-        Index("ix_probe_runs_host", "host_id"),
+        Index("ix_probe_runs_story", "host_id", "id"),
         Index("ix_probe_runs_key", "key_id", "created_at"),
         Index(
             "ix_probe_runs_waiting",
             "key_id",
             sqlite_where=text("finished_at IS NULL"),
             postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index(
+            "ix_probe_runs_neighbours",
+            "neighbourhood",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
         ),
         Index(
             "ix_probe_runs_leased",
@@ -59,6 +66,12 @@ class ProbeRun(Base):
             "id",
             sqlite_where=text("dialogue_retired_at IS NULL AND finished_at IS NOT NULL"),
             postgresql_where=text("dialogue_retired_at IS NULL AND finished_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_probe_runs_woken",
+            "due_at",
+            sqlite_where=text("finished_at IS NULL AND woken = 1"),
+            postgresql_where=text("finished_at IS NULL AND woken"),
         ),
     )
 

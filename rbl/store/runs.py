@@ -196,13 +196,22 @@ def next_due(session: Session, *, outbound: bool = True) -> datetime | None:
     only runs that something came back for count.
     """
     may_connect = outbound and switches.is_on(session, switches.PROBING)
-    return session.execute(
-        select(func.min(func.coalesce(ProbeRun.lease_until, ProbeRun.due_at))).where(
-            ProbeRun.finished_at.is_(None),
-            true() if may_connect else ProbeRun.woken,
-            _may_go_on(limits.suspended(session)),
-        )
+    given_out = (
+        ProbeRun.finished_at.is_(None)
+        & (true() if may_connect else ProbeRun.woken)
+        & _may_go_on(limits.suspended(session))
+    )
+    # The few that are held, and the first in order of an index: together they would all be read.
+    over = session.execute(
+        select(func.min(ProbeRun.lease_until)).where(given_out, ProbeRun.lease_until.is_not(None))
     ).scalar_one()
+    free = session.execute(
+        select(ProbeRun.due_at)
+        .where(given_out, ProbeRun.lease_until.is_(None))
+        .order_by(ProbeRun.due_at)
+        .limit(1)
+    ).scalar_one_or_none()
+    return min((due for due in (over, free) if due is not None), default=None)
 
 
 def count_unfinished(session: Session, zone: str, now: datetime) -> tuple[int, int]:

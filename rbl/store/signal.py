@@ -67,7 +67,8 @@ class ChangeSignal:
 
     def _connect(self) -> None:
         engine = self._store.writer if not self._store.is_sqlite else self._store.reader
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with self._store.connecting():
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._connection = connection
         if self._store.is_sqlite:
             self._file = file_identity(self._store.reader)

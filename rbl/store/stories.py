@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from rbl.errors import NotFound
 from rbl.lifecycle import Event
 from rbl.store import (
     audit,
@@ -21,7 +22,6 @@ from rbl.store import (
     exemptions,
     hits,
     hosts,
-    journal,
     listings,
     nominations,
     probes,
@@ -33,6 +33,7 @@ from rbl.store.hits import HitsView
 from rbl.store.hosts import HostView
 from rbl.store.listings import ListingView
 from rbl.store.probetables import ProbeRun
+from rbl.store.tables import Host, Switch, Zone
 from rbl.terms import (
     Address,
     EnvelopeResult,
@@ -45,6 +46,20 @@ from rbl.terms import (
 
 _MOST_RUNS = 20  # a host that was tested more often has older ones in the audit
 _MOST_DEEDS = 200
+# What every story begins with, in one question.
+_BEGINNING = (
+    select(Switch.on, Host)
+    .select_from(Zone)
+    .join(Switch, Switch.name == switches.PROBING)
+    .outerjoin(Host, (Host.zone == Zone.apex) & (Host.address == bindparam("address")))
+    .where(Zone.apex == bindparam("zone"))
+)
+_NEWEST_RUNS = (
+    select(ProbeRun)
+    .where(ProbeRun.host_id == bindparam("host_id"))
+    .order_by(ProbeRun.id.desc())
+    .limit(_MOST_RUNS)
+)
 # What a worker does on its way to a verdict: of no interest to a reader of the history.
 _ON_THE_WAY = frozenset({Event.CLAIM, Event.AWAIT, Event.DEFER})
 # What happens to hosts: whatever else the audit has of a subject that is written alike is not told.
@@ -176,8 +191,11 @@ def story(session: Session, zone: str, address: Address) -> Story:
     Raises:
         NotFound: there is no such zone.
     """
-    journal.head(session, zone)
-    host = hosts.find(session, zone, address)
+    row = session.execute(_BEGINNING, {"zone": zone, "address": address}).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no zone {zone}", code="no-such-zone")
+    is_testing_on, host_row = row
+    host = None if host_row is None else hosts.view(host_row)
     runs = () if host is None else _runs(session, host)
     live = listings.covering(session, zone, address)
     past = listings.past(session, zone, ip_network(address))
@@ -185,7 +203,7 @@ def story(session: Session, zone: str, address: Address) -> Story:
     return Story(
         zone=zone,
         address=address,
-        testing_paused=not switches.is_on(session, switches.PROBING),
+        testing_paused=not is_testing_on,
         host=host,
         listings=[_listing(each, asked[each.subject]) for each in live],
         past=[_listing(each, asked[each.subject]) for each in past],
@@ -232,10 +250,7 @@ def _spams(session: Session, host: HostView) -> Sequence[Spam]:
 
 
 def _runs(session: Session, host: HostView) -> Sequence[Run]:
-    rows = session.execute(
-        select(ProbeRun).where(ProbeRun.host_id == host.id).order_by(ProbeRun.id.desc()).limit(_MOST_RUNS)
-    ).scalars()
-    found = list(rows)
+    found = session.execute(_NEWEST_RUNS, {"host_id": host.id}).scalars().all()
     envelopes = dialogues.envelopes(session, found) if dialogues.are_public(host) else {}
     return [
         Run(

@@ -94,6 +94,14 @@ class Listing(Base):
             postgresql_where=text("ended_at IS NULL AND expires_at IS NOT NULL"),
         ),
         Index("ix_listings_host", "host_id"),
+        Index(
+            "ix_listings_past",
+            "zone",
+            "subject",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Key]
@@ -115,6 +123,7 @@ class ListingHits(Base):
     """How often DNS answered for what is or was listed, whatever the reason."""
 
     __tablename__ = "listing_hits"
+    __table_args__ = (Index("ix_listing_hits_most", "zone", "hits", "subject"),)
 
     zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"), primary_key=True)
     subject: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -153,7 +162,15 @@ class Host(Base):
     __tablename__ = "hosts"
     __table_args__ = (
         UniqueConstraint("zone", "address"),
-        Index("ix_hosts_state", "state"),
+        Index("ix_hosts_standing", "zone", "state", "changed_at", "id"),
+        Index(
+            "ix_hosts_review",
+            "zone",
+            "changed_at",
+            "id",
+            sqlite_where=text("review IS NOT NULL"),
+            postgresql_where=text("review IS NOT NULL"),
+        ),
         Index(
             "ix_hosts_periodic",
             "periodic_due_at",
@@ -199,37 +216,6 @@ class ApiKey(Base):
     previous_used_at: Mapped[datetime | None]
 
 
-class KeyLimit(Base):
-    """What an operator allows a nominator's key beside its trust, or that it may do nothing for now.
-
-    Locked by each nomination of that key, so that what it used is counted right.
-    """
-
-    __tablename__ = "key_limits"
-
-    key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"), primary_key=True, autoincrement=False)
-    nominations: Mapped[int | None]  # None, here and below: as many as its trust allows
-    networks: Mapped[int | None]
-    waiting: Mapped[int | None]
-    suspended_at: Mapped[datetime | None]
-
-
-class CustomerKey(Base):
-    """Who may ask a list by a label of his own, kept as its digest, and how much he asked."""
-
-    __tablename__ = "customer_keys"
-    __table_args__ = (UniqueConstraint("zone", "digest"),)
-
-    id: Mapped[Key]
-    zone: Mapped[Apex] = mapped_column(ForeignKey("zones.apex"))
-    name: Mapped[str] = mapped_column(String(100))
-    digest: Mapped[str] = mapped_column(String(64))
-    queries: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    used_at: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    revoked_at: Mapped[datetime | None]
-
-
 class EvidenceItem(Base):
     """A spam that was handed in, whole and as the public sees it. Immutable.
 
@@ -264,6 +250,8 @@ class Nomination(Base):
     __table_args__ = (
         UniqueConstraint("host_id", "key_id", "fingerprint"),
         UniqueConstraint("key_id", "idempotency_key"),
+        Index("ix_nominations_host", "host_id", "id"),
+        Index("ix_nominations_evidence", "evidence_id"),
         Index("ix_nominations_key", "key_id", "created_at"),
     )
 
@@ -288,7 +276,7 @@ class AuditRow(Base):
     """Who did what, when and why. Append-only: the database refuses all but ``AuditRetirement``'s job."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_subject", "subject"),)
+    __table_args__ = (Index("ix_audit_story", "subject", "id"),)
 
     id: Mapped[Key]
     at: Mapped[datetime]

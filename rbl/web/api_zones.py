@@ -82,7 +82,7 @@ _Apex = Annotated[
 
 
 @router.get("", summary="Name the lists and their reasons", tags=["addresses"], responses=tells())
-def zones(parts: UsedParts) -> ZonesTold:
+async def zones(parts: UsedParts) -> ZonesTold:
     """What may be asked for, and what the answers mean (RFC 5782 §2.3)."""
     return ZonesTold(
         zones=[

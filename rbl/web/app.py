@@ -24,6 +24,7 @@ from rbl.web import (
     pages,
     problems,
 )
+from rbl.web.gone import Gone
 from rbl.web.keywatch import KeyWatch
 from rbl.web.parts import Parts
 from rbl.web.rim import Rim
@@ -83,6 +84,7 @@ def create_app(parts: Parts) -> FastAPI:
     def largest_body(path: str) -> int:
         return largest_nomination if path.rstrip("/") == _NOMINATIONS else _LARGEST_BODY_OCTETS
 
+    app.add_middleware(Gone)
     app.add_middleware(
         Rim, public_url=settings.web.public_url, largest_body=largest_body, registry=parts.registry
     )

@@ -138,12 +138,14 @@ ZoneQuery = Annotated[
 ]
 
 
-def policy_of(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
+# Coroutines, though they wait for nothing: for what is none FastAPI takes a thread, and each change of
+# threads costs a page some of its time.
+async def policy_of(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
     """Return the policy of the list that a request means."""
     return parts.policy(zone)
 
 
-def policy_of_any(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
+async def policy_of_any(parts: UsedParts, zone: ZoneQuery = None) -> ZonePolicy:
     """Return the policy of the list that a request means, be it one of addresses or of names."""
     return parts.policy_of_any(zone)
 

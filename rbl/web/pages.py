@@ -23,6 +23,8 @@ from rbl.web.parts import UsedParts
 from rbl.web.requester import Requester, network_of
 
 router = APIRouter(include_in_schema=False)
+# What asks the database is a function, for which FastAPI takes a thread; what does not is a coroutine,
+# and answered however many threads wait for the database.
 
 # Of a page that shows a test under way, where there is no JavaScript: while it talks, and while it waits.
 _REFRESH_SECONDS = 5
@@ -34,7 +36,7 @@ _Asked = Annotated[str, Path(max_length=100)]
 
 
 @router.get("/")
-def front(request: Request, q: Annotated[str | None, Query(max_length=200)] = None) -> Response:
+async def front(request: Request, q: Annotated[str | None, Query(max_length=200)] = None) -> Response:
     """The look-up box; ``?q=`` leads to the page of the address."""
     if q is None:
         return views.page(request, "front.html.j2", {})
@@ -74,7 +76,7 @@ def ask_retest(
 
 
 @router.get("/policy")
-def policy_page(request: Request, parts: UsedParts) -> Response:
+async def policy_page(request: Request, parts: UsedParts) -> Response:
     """What is listed, for how long, and how it ends, with the values that are in force."""
     context = {
         "lists": [(policy, parts.zone_files[apex]) for apex, policy in parts.policies.items()],
@@ -85,7 +87,7 @@ def policy_page(request: Request, parts: UsedParts) -> Response:
 
 
 @router.get("/problems/{code}")
-def problem_page(request: Request, code: Annotated[str, Path(max_length=100)]) -> Response:
+async def problem_page(request: Request, code: Annotated[str, Path(max_length=100)]) -> Response:
     """What a problem document's type leads to."""
     if code not in CODES:
         raise NotFound("there is no such problem", code="no-such-page")
@@ -93,7 +95,7 @@ def problem_page(request: Request, code: Annotated[str, Path(max_length=100)]) -
 
 
 @router.get("/static/{name}")
-def static(name: str) -> Response:
+async def static(name: str) -> Response:
     """The style sheet, the one script, the icon."""
     if name not in views.STATIC_FILES:
         raise NotFound("there is no such file", code="no-such-page")
@@ -107,7 +109,7 @@ def static(name: str) -> Response:
 
 
 @router.get("/robots.txt")
-def robots() -> Response:
+async def robots() -> Response:
     """A listing is nobody's search result: it is over in a day, and would be found for years."""
     return PlainTextResponse("User-agent: *\nDisallow: /a/\nDisallow: /v1/\n")
 

@@ -114,4 +114,9 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
-UsedParts = Annotated[Parts, Depends(parts_of)]
+async def _used(request: Request) -> Parts:
+    """Return the same to FastAPI, which would take a thread for what is no coroutine."""
+    return parts_of(request)
+
+
+UsedParts = Annotated[Parts, Depends(_used)]

@@ -101,6 +101,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader(_PACKAGE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        auto_reload=False,  # else each page looks whether its four files have changed
         trim_blocks=True,
         lstrip_blocks=True,
     )

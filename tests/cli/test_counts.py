@@ -19,7 +19,7 @@ from rbl.responder.hits import ListingHits
 from rbl.responder.usage import KeyUsage
 from rbl.store import customers, hits
 from rbl.store.engine import Store
-from rbl.store.tables import CustomerKey
+from rbl.store.keytables import CustomerKey
 from rbl.terms import Act, Listed
 from rbl.zone import zonefile
 from rbl.zone.index import compile_index

@@ -18,6 +18,7 @@ from rbl.probe.lease import Lease
 from rbl.probe.runner import run_step
 from rbl.probe.worker import Worker
 from rbl.store.engine import Store
+from rbl.store.patience import Patience
 from rbl.store.tables import Host, Switch
 from rbl.terms import State, Verdict
 from tests.probe import relay
@@ -125,7 +126,7 @@ def _worker(*arguments: str) -> "subprocess.Popen[bytes]":
 
 def stop(process: "subprocess.Popen[bytes]", url: str) -> None:
     """Stop *process* at a moment when it has no lock of the database, which nobody else could have then."""
-    store = Store(url, busy_timeout=timedelta(seconds=0.2))
+    store = Store(url, patience=Patience(lock=timedelta(seconds=0.2)))
     while True:
         process.send_signal(signal.SIGSTOP)
         try:

@@ -14,6 +14,7 @@ from rbl.errors import Unavailable
 from rbl.probe.retention import Retention
 from rbl.store import audit
 from rbl.store.engine import Store
+from rbl.store.patience import Patience
 from rbl.store.tables import AuditRow
 from rbl.terms import Act
 
@@ -104,7 +105,7 @@ def test_nothing_is_let_go_of_where_it_is_kept_for_ever(old: Store) -> None:
 
 def test_a_database_that_is_away_is_tried_again(old: Store, sqlite_url: str) -> None:
     """The round fails, and the next goes on where it was."""
-    impatient = Store(sqlite_url, busy_timeout=timedelta(0))
+    impatient = Store(sqlite_url, patience=Patience(lock=timedelta(0)))
     rounds = Retention(impatient, settings(5), CollectorRegistry(), clock=Clock())
     with old.writing() as session:
         session.connection()

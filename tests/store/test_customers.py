@@ -9,7 +9,7 @@ from rbl.store import audit, customers, journal
 from rbl.store.customers import CustomerView
 from rbl.store.engine import Store
 from rbl.store.journal import JournalReader
-from rbl.store.tables import CustomerKey
+from rbl.store.keytables import CustomerKey
 from rbl.terms import Change, Listed
 from tests.store.steps import DAY, NOW, ZONE, act
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from rbl.errors import ConfigError, Conflict, RblError, Unavailable
 from rbl.store import engine, migrate, signal, switches
 from rbl.store.engine import Store
+from rbl.store.patience import Patience
 from rbl.store.tables import Secret, Switch
 from tests import postgresql
 from tests.store import steps
@@ -138,7 +139,7 @@ def test_made_once_by_many(store: Store) -> None:
 
 def test_a_locked_sqlite_file_is_unavailable(sqlite_url: str) -> None:
     """A writer that waited longer than the busy timeout is told that the database does not answer."""
-    store = Store(sqlite_url, busy_timeout=timedelta(milliseconds=20))
+    store = Store(sqlite_url, patience=Patience(lock=timedelta(milliseconds=20)))
     with store.writing() as session:
         session.add(a_switch())
         session.flush()
@@ -152,7 +153,7 @@ def test_a_locked_sqlite_file_is_unavailable(sqlite_url: str) -> None:
 
 def test_readers_do_not_wait_for_a_sqlite_writer(sqlite_url: str) -> None:
     """In WAL mode a reader goes on with the last state while a transaction is open."""
-    store = Store(sqlite_url, busy_timeout=timedelta(0))
+    store = Store(sqlite_url, patience=Patience(lock=timedelta(0)))
     with store.writing() as session:
         session.add(a_switch())
         session.flush()
@@ -222,7 +223,7 @@ def test_a_connection_lost_in_the_middle_is_unavailable(postgresql_url: str) -> 
 
 def test_more_users_than_connections_are_told_to_try_again(postgresql_url: str) -> None:
     """Whoever finds no free connection in time hears of it in words, not as a fault of the program."""
-    store = Store(postgresql_url, busy_timeout=timedelta(milliseconds=20))
+    store = Store(postgresql_url, patience=Patience(lock=timedelta(milliseconds=20)))
     with pytest.raises(Unavailable, match="too many use the database at once"):
         _read_nested(store, 20)
     store.close()

@@ -98,6 +98,21 @@ def test_the_most_asked_come_first(opened: Store) -> None:
     assert [TWO] == [view.subject for view, _ in first]
 
 
+def test_what_is_listed_no_more_makes_room(opened: Store) -> None:
+    """However many that were asked more have ended: the next live ones are shown in their place."""
+    subjects = [f"192.0.2.{number}/32" for number in range(6)]
+    for subject in subjects:
+        list_in(opened, subject)
+    add(opened, {(ZONE, subject): 9 for subject in subjects})
+    with opened.writing() as session:
+        for subject in subjects[2:]:
+            listings.end(session, ZONE, ip_network(subject), "relay", act())
+    with opened.reading() as session:
+        found = hits.most_asked(session, ZONE, 2)
+
+    assert ["192.0.2.1/32", "192.0.2.0/32"] == [view.subject for view, _ in found]
+
+
 def test_hits_stay_when_the_listing_ends(opened: Store) -> None:
     """It is among the most asked no more, and what was counted is still there when it is listed again."""
     list_in(opened, ONE)

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from rbl.store import audit, keys
 from rbl.store.engine import Store
 from rbl.store.keys import KeyView, Use
+from rbl.store.patience import Patience
 from rbl.terms import Act, Nominator, Role, Trust
 from rbl.web.keywatch import KeyWatch
 from tests.web.world import START, Clock, World
@@ -100,7 +101,7 @@ def test_a_database_that_is_away_gets_the_use_later(store: Store, admin: Header)
     """Who uses a key notices nothing of it, and the next use brings both."""
     del admin
     watch = KeyWatch(CollectorRegistry())
-    closed = Store(str(store.writer.url), busy_timeout=timedelta(0))
+    closed = Store(str(store.writer.url), patience=Patience(lock=timedelta(0)))
     use = Use(1, previous=False)
 
     assert watch.used(use, START)
