@@ -12,7 +12,7 @@ reads one field, ``wrapping`` finds the message inside a message. Pure; logs not
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_network
 
@@ -32,8 +32,9 @@ _CLOCK_SKEW = timedelta(minutes=10)
 _MAX_SHOWN = 255
 
 # Never a peer from outside: private use, loopback, link local, unique local. Carriers' shared space
-# (100.64.0.0/10) is not here: an ISP's customers reach its MX from there, and a customer's spam must
-# not make us read on below it.
+# (100.64.0.0/10) is not here: an ISP's customers reach its MX from there. None of them is passed over
+# unless the nominator registered it: behind a NAT or a container's proxy every peer looks like this, and
+# the next field down is the spammer's.
 INSIDE: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
@@ -47,6 +48,15 @@ INSIDE: tuple[Network, ...] = tuple(
         "fe80::/10",
     )
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Believed:
+    """Whose fields are believed, and which peers in them are the nominator's own, or nobody's."""
+
+    mx_names: frozenset[str]
+    internal: tuple[Network, ...]
+    private: tuple[Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +81,12 @@ def read(
     """Return which address *raw* proves, and when the nominator's MX took the spam from it.
 
     *raw* is the spam's source, a message with the spam attached, or an abuse report; *now* is
-    aware. *inside* are networks that nobody outside has, beside the nominator's own.
+    aware. *inside* are networks that nobody outside has: a peer there proves nothing.
 
     Raises:
         BadInput: nothing is proven, or it is too old; the sentence says what to send instead.
     """
-    nominator = replace(nominator, internal_networks=(*inside, *nominator.internal_networks))
+    believed = _Believed(nominator.mx_names, nominator.internal_networks, tuple(inside))
     if len(raw) > max_octets:
         raise BadInput(
             f"The evidence has {len(raw)} octets and at most {max_octets} are taken: "
@@ -88,12 +98,12 @@ def read(
         raise BadInput("The evidence is empty: send the source of the spam, header and body.", code="empty")
     found = wrapping.find(outer)
     if found is None:
-        spam, proof, form = outer, _prove_plain(outer, nominator), EvidenceFormat.RFC822
-    elif _came_from_outside(outer, found, nominator):
-        spam, proof, form = outer, _prove(outer, nominator), EvidenceFormat.RFC822
+        spam, proof, form = outer, _prove_plain(outer, believed), EvidenceFormat.RFC822
+    elif _came_from_outside(outer, found, believed):
+        spam, proof, form = outer, _prove(outer, believed), EvidenceFormat.RFC822
     else:
         spam, form = wrapping.only_message(found), found.form
-        proof = _prove(spam, nominator)
+        proof = _prove(spam, believed)
         _compare_claim(found, proof)
     return Evidence(
         address=proof.address,
@@ -106,10 +116,10 @@ def read(
     )
 
 
-def _prove_plain(spam: Source, nominator: Nominator) -> _Proof:
+def _prove_plain(spam: Source, believed: _Believed) -> _Proof:
     """Return what *spam*, which is not wrapped, proves; tell whoever forwarded inline what went wrong."""
     try:
-        return _prove(spam, nominator)
+        return _prove(spam, believed)
     except BadInput as fault:
         if fault.code in ("no-received", "from-inside") and wrapping.is_inline_forward(spam):
             raise BadInput(
@@ -120,7 +130,7 @@ def _prove_plain(spam: Source, nominator: Nominator) -> _Proof:
         raise
 
 
-def _prove(spam: Source, nominator: Nominator) -> _Proof:
+def _prove(spam: Source, believed: _Believed) -> _Proof:
     """Return the first hop from outside, walking down the fields of the nominator's own servers."""
     values = spam.values(b"received")
     if not values:
@@ -136,7 +146,7 @@ def _prove(spam: Source, nominator: Nominator) -> _Proof:
             code="too-many-received",
         )
     for value in values:
-        proof = _hop_from_outside(value, nominator)
+        proof = _hop_from_outside(value, believed)
         if proof:
             return proof
     raise BadInput(
@@ -146,7 +156,7 @@ def _prove(spam: Source, nominator: Nominator) -> _Proof:
     )
 
 
-def _hop_from_outside(value: bytes, nominator: Nominator) -> _Proof | None:
+def _hop_from_outside(value: bytes, believed: _Believed) -> _Proof | None:
     """Return what one trusted field proves, or None where the peer is inside and the next one counts."""
     if len(value) > _MAX_FIELD_OCTETS:
         raise BadInput(
@@ -154,16 +164,16 @@ def _hop_from_outside(value: bytes, nominator: Nominator) -> _Proof | None:
             f"({_MAX_FIELD_OCTETS} are read): {_quoted(value)}",
             code="header-too-long",
         )
-    hop = received.read_hop(value.decode("latin-1"), nominator.mx_names)
+    hop = received.read_hop(value.decode("latin-1"), believed.mx_names)
     if hop.ambiguous:
         raise BadInput(
             "A Received field can be read in two ways, since the client's text imitates your server's: "
             f"{_quoted(value)}",
             code="ambiguous-hop",
         )
-    if hop.local and (not hop.by or hop.by in nominator.mx_names or _is_inside_name(hop.by, nominator)):
+    if hop.local and (not hop.by or hop.by in believed.mx_names or _is_inside_name(hop.by, believed)):
         return None
-    if hop.by not in nominator.mx_names:
+    if hop.by not in believed.mx_names:
         writer = _shown(_text(hop.by.encode("latin-1"))) or "a host without a name"
         raise BadInput(
             f"This Received field was written by {writer}, which is none of your registered MX names, "
@@ -177,12 +187,19 @@ def _hop_from_outside(value: bytes, nominator: Nominator) -> _Proof | None:
             f"known: {_quoted(value)}",
             code="no-peer-address",
         )
-    if _is_inside(hop.peer, nominator):
+    if _is_in(hop.peer, believed.internal):
         return None
+    if _is_in(hop.peer, believed.private):
+        raise BadInput(
+            f"Your server {hop.by} took the message from {hop.peer}, a private address not among the"
+            " internal networks of your key: have it registered if the machine there is yours and writes a"
+            " Received field of its own; behind a NAT or a proxy that hides its clients nothing is proven.",
+            code="private-peer",
+        )
     return _Proof(hop.peer, _text(hop.helo.encode("latin-1")), _text(value), hop.signed_in)
 
 
-def _came_from_outside(outer: Source, found: Wrapped, nominator: Nominator) -> bool:
+def _came_from_outside(outer: Source, found: Wrapped, believed: _Believed) -> bool:
     """Whether *outer* is the spam itself, with a message attached, rather than a nominator's wrapping.
 
     A nominator's own wrapping has no Received field, or its fields lead to his own network or to
@@ -194,14 +211,14 @@ def _came_from_outside(outer: Source, found: Wrapped, nominator: Nominator) -> b
     if not outer.values(b"received"):
         return False
     try:
-        proof = _prove(outer, nominator)
+        proof = _prove(outer, believed)
     except BadInput as fault:
         if fault.code == "from-inside":
             return False
         raise
     if proof.signed_in:
         return False
-    if any(_proves(message, nominator) for message in found.messages):
+    if any(_proves(message, believed) for message in found.messages):
         raise BadInput(
             f"The message came to you from {proof.address}, and one attached to it claims to have come to "
             "you as well: send the one you mean alone, as source, without the other.",
@@ -210,9 +227,9 @@ def _came_from_outside(outer: Source, found: Wrapped, nominator: Nominator) -> b
     return True
 
 
-def _proves(message: Source, nominator: Nominator) -> bool:
+def _proves(message: Source, believed: _Believed) -> bool:
     try:
-        _prove(message, nominator)
+        _prove(message, believed)
     except BadInput:
         return False
     return True
@@ -251,20 +268,18 @@ def _received_at(proof: _Proof, now: datetime, max_age: timedelta) -> datetime:
     return date.astimezone(UTC)
 
 
-def _is_inside(address: Address, nominator: Nominator) -> bool:
-    return any(
-        address in network for network in nominator.internal_networks if network.version == address.version
-    )
+def _is_in(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)
 
 
-def _is_inside_name(by: str, nominator: Nominator) -> bool:
+def _is_inside_name(by: str, believed: _Believed) -> bool:
     """Whether *by* is an address inside instead of a name: Google's inner hops write 6to4 of 10/8."""
     try:
         address = parse_address(by.removeprefix("[").removesuffix("]").removeprefix("ipv6:"))
     except BadInput:
         return False
     tunnelled = address.sixtofour if isinstance(address, IPv6Address) else None
-    return _is_inside(tunnelled or address, nominator)
+    return _is_in(tunnelled or address, (*believed.internal, *believed.private))
 
 
 def _duration(age: timedelta) -> str:

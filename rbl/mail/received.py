@@ -87,7 +87,7 @@ def read_hop(field: str, own_names: frozenset[str]) -> Hop:
     after = tokens[at + 2 :]
     if _names_writer_again(field[tokens[at + 1].end :], own_names | {by}):
         return Hop(by, None, "", ambiguous=True)
-    protocol = _word_after("with", after)
+    protocol = _protocol(after)
     if not tokens[0].is_word("from") or protocol.startswith(("LMTP", "UTF8LMTP", "LOCAL")):
         return Hop(by, None, "", local=True)
     clause = tokens[1:at]
@@ -131,6 +131,8 @@ def _peers(clause: list[_Token], *, exim: bool) -> set[Address]:
     found: set[Address] = set()
     # qmail, Exim without a reverse name, CommuniGate: the first comment is what the client said.
     client_talks = bool(comments) and comments[0].startswith((*_HELO_WORDS, *_AFTER_ADDRESS))
+    if client_talks and len(names) != 1:
+        return set()  # servers write one name there: the others are of a client that closed its comment
     if len(names) == 1 and (client_talks or (exim and not comments)):
         found |= _literals(names)
     for comment in comments[1 if client_talks else 0 :]:
@@ -197,11 +199,17 @@ def _names_writer_again(rest: str, names: frozenset[str]) -> bool:
     )
 
 
-def _word_after(keyword: str, tokens: list[_Token]) -> str:
-    for token, following in itertools.pairwise(tokens):
-        if token.is_word(keyword) and following.kind is _Kind.WORD:
-            return following.text.upper()
-    return ""
+def _protocol(after: list[_Token]) -> str:
+    """Return the word after ``with`` where the writer puts it (RFC 5321 §4.4), in capitals, or nothing.
+
+    That is behind the by clause, its comments, and a via clause. What comes later (an id, the
+    recipient, notes) may have text of the client's.
+    """
+    words = [token for token in after if token.kind is not _Kind.COMMENT]
+    if words and words[0].is_word("via"):
+        words = words[2:]
+    named = len(words) > 1 and words[0].is_word("with") and words[1].kind is _Kind.WORD
+    return words[1].text.upper() if named else ""
 
 
 def _host(word: str) -> str:

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -136,10 +136,33 @@ def test_crlf_and_folding(read: Read, spam: Spam) -> None:
         ["by [10.0.0.1] with SMTP id 1"],
     ],
 )
-def test_inside_hops_are_skipped(read: Read, spam: Spam, above: list[str]) -> None:
+def test_inside_hops_are_skipped(nominator: Nominator, now: datetime, spam: Spam, above: list[str]) -> None:
     """Hops between the nominator's own servers are passed over, in every form they have."""
+    filters = (ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"))
+    registered = replace(nominator, internal_networks=(*nominator.internal_networks, *filters))
+    found = evidence.read(spam(*above, HOP, FORGED), registered, now, timedelta(days=7), 256 * 1024)
 
-    assert PEER == read(spam(*above, HOP, FORGED)).address
+    assert PEER == found.address
+
+
+@pytest.mark.parametrize(
+    "peer", ["127.0.0.1", "10.1.2.3", "172.17.0.1", "192.168.1.1", "IPv6:::1", "IPv6:fd00::1"]
+)
+def test_a_private_peer_is_passed_over_only_where_it_is_registered(
+    refusal: Callable[[bytes], str], spam: Spam, peer: str
+) -> None:
+    """Behind a NAT or a proxy the field below is the spammer's own line, which would name a victim."""
+    forged = f"from evil (evil [203.0.113.9]) by {MX} (Postfix) with ESMTP id 5A"
+
+    assert "private-peer" == refusal(spam(f"from x (x [{peer}]) by {MX} with ESMTP", forged))
+
+
+def test_a_private_peer_is_told_of_with_what_to_do(read: Read, spam: Spam) -> None:
+    """The sentence names the server, the address and the setting."""
+    with pytest.raises(
+        BadInput, match=rf"{MX} took the message from 10\.1\.2\.3.*internal networks of your key"
+    ):
+        read(spam(f"from x (x [10.1.2.3]) by {MX} with ESMTP"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rbl.mail import received
@@ -192,6 +192,26 @@ def test_signed_in(word: str, signed_in: bool) -> None:  # noqa: FBT001 - a colu
     assert signed_in == hop.signed_in
 
 
+@pytest.mark.parametrize(
+    ("after", "signed_in"),
+    [
+        ("(Postfix) with ESMTPSA id 1 for <a@b.example>", True),
+        ("via TCP with ESMTPSA id 1", True),
+        ("(Postfix) id 1 with ESMTPA", False),
+        ("with ESMTP id 1 for <x with ESMTPA y@b.example>", False),
+        ("with ESMTP id 1 (envelope-from <a@b>) with ESMTPA", False),
+        ("for <a@b.example> with ESMTPSA", False),
+        ("with", False),
+        ("via with ESMTPA", False),
+    ],
+)
+def test_a_password_is_believed_where_the_server_writes_it(after: str, signed_in: bool) -> None:  # noqa: FBT001
+    """Only the with clause behind the by clause says ESMTPA: the client's text comes in elsewhere."""
+    hop = received.read_hop(f"from h (p [198.51.100.7]) by {MX} {after}; d", OWN)
+
+    assert signed_in == hop.signed_in
+
+
 @given(
     helo=st.text(st.characters(codec="latin-1", exclude_characters="\n")),
     shape=st.sampled_from(
@@ -219,6 +239,11 @@ def test_signed_in(word: str, signed_in: bool) -> None:  # noqa: FBT001 - a colu
             '"{} (203.0.113.9)"',
         ]
     ),
+)
+@example(
+    helo="0(",
+    shape="from [198.51.100.7] (helo={}) by {} with esmtp (Exim 4.96); d",
+    imitation="x) (y [203.0.113.9]){}",
 )
 def test_client_text_never_names_the_peer(helo: str, shape: str, imitation: str) -> None:
     """Whatever octets a server lets through in HELO or a reverse name, nobody but its peer is named."""
