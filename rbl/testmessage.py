@@ -25,7 +25,7 @@ _MARK = re.compile(
 )
 _RUN = re.compile(r"[0-9A-Za-z_-]{1,40}")
 _TEST = re.compile(r"T[0-9]{2}")
-_REPORT = re.compile(rb"\s*multipart/report\b", re.IGNORECASE)
+_REPORT = re.compile(rb"multipart/report\b", re.IGNORECASE)
 
 
 class TokenKind(StrEnum):
@@ -118,7 +118,7 @@ def _signature(marker: Marker, key: bytes) -> str:
 
 
 def _is_report(fields: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"content-type" and _REPORT.match(value) for name, value in fields)
+    return any(name == b"content-type" and _REPORT.match(value.lstrip()) for name, value in fields)
 
 
 def _header(message: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:

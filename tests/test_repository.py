@@ -64,6 +64,7 @@ TESTS_OF_THE_WHOLE = {
     "tests/web/test_notes.py": "of every operation that takes a reason",
     "tests/web/test_retired.py": "of pages and API, once evidence and dialogues are kept no longer",
     "tests/web/test_plans.py": "of every statement that the parts execute, seen in the web's world",
+    "tests/test_patterns.py": "of every regular expression",
     "tests/cli/test_cli.py": "of rbl/cli/__init__.py: what holds for every command",
     "tests/cli/test_looking.py": "of every command that only reads",
 }

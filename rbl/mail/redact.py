@@ -25,6 +25,7 @@ _MAX_VALUE_OCTETS = 1_000
 # Read of each text before redaction makes it shorter.
 _MAX_READ_OCTETS = 16 * 1024
 _MAX_NAMES = 50
+_LONGEST_NAME = 64  # RFC 5321 §4.5.3.1.1; the beginning of a longer one is enough
 
 _CUT = "[cut]"
 _REDACTED = "[redacted]"
@@ -55,8 +56,10 @@ _RECIPIENT_FIELDS = frozenset(
 )
 _FOR_CLAUSE = re.compile(r"(\bfor\s+<?)([^\s<>;()@]+)", re.IGNORECASE)
 
+# No repetition of these is tried from more than one place: a spam may be made of what they look for. A
+# quoted local part has 64 octets (RFC 5321 §4.5.3.1.1), each of which may be quoted, and some patience.
 _ATOM = r"[^\s<>()\[\],;:\"@＠]"
-_LOCAL_PART = re.compile(rf"(?:\"(?:[^\"\\\n]|\\.)*\"|(?<!{_ATOM}){_ATOM}++)(?=[@＠])")
+_LOCAL_PART = re.compile(rf"(?:\"(?:[^\"\\\n]|\\.){{0,400}}+\"|(?<!{_ATOM}){_ATOM}++)(?=[@＠])")
 _ADDRESS = re.compile(rf"(?<!{_ATOM})({_ATOM}++)[@＠]({_ATOM}*+)")
 # The at sign as a URL writes it, where no scheme shows that this is one.
 _CODED_LOCAL_PART = re.compile(r"(?<![^\s<>()\"@=&?/])(?:[^\s<>()\"@=&?/%]|%(?!40))+(?=%40)")
@@ -65,7 +68,7 @@ _ENCODED_WORD = re.compile(
 )
 _URL = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,15}://|(?<![^\s<>(\"'=])(?=(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,24}/))"
-    r"(?P<authority>[^\s<>\"/?#]*)(?P<path>[^\s<>\"?#]*)(?P<rest>[?#][^\s<>\"]*)?",
+    r"(?P<authority>[^\s<>\"/?#]*+)(?P<path>[^\s<>\"?#]*+)(?P<rest>[?#][^\s<>\"]*+)?",
     re.IGNORECASE,
 )
 _LONGEST_SEGMENT = 16
@@ -101,6 +104,7 @@ def _recipients(fields: Iterable[Field]) -> re.Pattern[str] | None:
             found.update(local for _, local in _FOR_CLAUSE.findall(value))
     found |= {local.partition("+")[0] for local in found}
     # Shorter ones would blank out half of the text, and tell nothing.
+    found = {name[:_LONGEST_NAME] for name in found}
     names = sorted((name for name in found if len(name) >= 3), key=len, reverse=True)[:_MAX_NAMES]
     if not names:
         return None

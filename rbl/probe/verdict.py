@@ -32,7 +32,7 @@ _OF_THE_CLIENT = re.compile(
 )
 _MAX_REPLY = 2000  # characters; more would only slow the search down
 # Words that are an address of ours, given back: they hold our names too.
-_ECHOED_ADDRESS = re.compile(r"\S*[\w\"][@!%][\w\"\[]\S*")
+_ECHOED_ADDRESS = re.compile(r"(?<!\S)\S*[\w\"][@!%][\w\"\[]\S*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ FIRST_VALUE = 2
 
 _LONGEST_TEXT = 255  # RFC 1035 §3.3: a character-string
 _LOOPBACK = 127 << 24  # a value of one number is the last octet of 127.0.0.x
-_PARAMETERS = re.compile(rb"(?:^|[ \t]+)@[ \t]*(.*)$", re.DOTALL)
+_PARAMETERS = re.compile(rb"(?:^|[ \t])@[ \t]*(.*)$", re.DOTALL)
 _COMMENT_AFTER_BLANK = re.compile(rb"(?:^|(?<=[ \t]))[#;].*$", re.DOTALL)
-_PARAMETER = re.compile(rb"[ \t]*(ts|delay|key)[ \t]*=[ \t]*([0-9a-zA-Z]+)[ \t]*")
+_PARAMETER = re.compile(rb"(ts|delay|key)[ \t]*=[ \t]*([0-9a-zA-Z]+)")
 _TIME = re.compile(rb"(\d{1,10})([smhdwSMHDW]?)")
 _UNITS = {b"": 1, b"s": 1, b"m": 60, b"h": 3600, b"d": 86400, b"w": 604800}
 LARGEST_NUMBER = 2**32 - 1
@@ -173,7 +173,7 @@ def conditional_value(rest: bytes, default: Value, warn: Callable[[str], None]) 
     condition = parse_condition(found[1], warn) if found else None
     if found is None or condition is None:
         return entry_value(rest, default, warn)
-    value = entry_value(rest[: found.start()], default, warn)
+    value = entry_value(rest[: found.start()].rstrip(BLANKS), default, warn)
     return Value(value.address, value.text, condition)
 
 
@@ -181,7 +181,7 @@ def parse_condition(text: bytes, warn: Callable[[str], None]) -> Condition | Non
     """Return the condition that the parameters in *text* set, or None where they are no parameters."""
     text = _COMMENT_AFTER_BLANK.sub(b"", text).strip(BLANKS)
     words = [word for word in re.split(rb"[:;]", text) if word.strip(BLANKS)]
-    pairs = [_PARAMETER.fullmatch(word) for word in words]
+    pairs = [_PARAMETER.fullmatch(word.strip(BLANKS)) for word in words]
     if not pairs or not all(pairs):
         return None
     stamp = delay = None
