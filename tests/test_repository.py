@@ -31,6 +31,7 @@ UNTESTED_ALONE = {
     "rbl/cli/partnames.py": "words only, which test_serve gives to the command",
     "rbl/cli/presence.py": "tested with the processes that tell, in test_metricspart",
     "rbl/cli/supervisor.py": "of takeover, and tested through it",
+    "rbl/mail/readable.py": "of redact, and tested through it",
     "rbl/mail/wrapping.py": "of evidence, and tested through it",
     "rbl/probe/connection.py": "of smtp, and tested through it",
     "rbl/probe/dialogue.py": "facts only",

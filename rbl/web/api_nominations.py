@@ -211,7 +211,7 @@ def nominate(
     evidence = parts.read_evidence(sent.message, caller, now)
     new = NewNomination(
         evidence=evidence,
-        published=parts.published(evidence.message),
+        published=parts.published(evidence.message, caller.mx_names),
         request_sha256=sent.sha256,
         claimed=sent.claimed,
         idempotency_key=idempotency_key,

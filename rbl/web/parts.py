@@ -53,10 +53,10 @@ class Parts:
     """Everything the web needs. *policies* has at least one list; the first of addresses is the default.
 
     *read_evidence* says what a message proves to its nominator and raises BadInput; *published* is a
-    spam as everybody may see it; *advice* is for a platform's id, or None for an unknown one;
-    *form_title* says in words what is special about a test's envelope; *ready* names the parts of
-    this process and whether each is ready, *faults* why those that are not; *lists* what its DNS answers
-    from, by apex.
+    spam as everybody may see it, told the names of its nominator's MX; *advice* is for a platform's id,
+    or None for an unknown one; *form_title* says in words what is special about a test's envelope;
+    *ready* names the parts of this process and whether each is ready, *faults* why those that are not;
+    *lists* what its DNS answers from, by apex.
     """
 
     store: Store
@@ -64,7 +64,7 @@ class Parts:
     policies: Mapping[str, ZonePolicy]
     zone_files: Mapping[str, ZoneFile]
     read_evidence: Callable[[bytes, Nominator, datetime], Evidence]
-    published: Callable[[bytes], str]
+    published: Callable[[bytes, frozenset[str]], str]
     advice: Callable[[str | None], Advice | None]
     form_title: Callable[[str], str]
     ready: Callable[[], Mapping[str, bool]]

@@ -141,7 +141,7 @@ def parts(store: Store, clock: Clock) -> Parts:
             NAMES_ZONE: zone_file(NAMES_ZONE, Kind.NAMES),
         },
         read_evidence=read,
-        published=lambda spam: spam.decode("utf-8", "replace"),
+        published=lambda spam, _: spam.decode("utf-8", "replace"),
         advice=advice,
         form_title=lambda test: {"T15": "percent sign, at the host's name"}.get(test, ""),
         ready=lambda: {"dns": True},
