@@ -15,8 +15,8 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from re import _constants as sre  # type: ignore[attr-defined]  # what re itself reads patterns with
-from re import _parser as sre_parser  # type: ignore[attr-defined]
+from re import _constants as sre  # what re itself reads patterns with
+from re import _parser as sre_parser
 from typing import Any, TypeAlias
 
 import pytest
