@@ -34,7 +34,7 @@ class Circuit:
         Raises:
             Unavailable: the database hangs, and another thread tries it or has just tried it.
         """
-        if self._seen() is not None:  # a transaction within another of the same thread
+        if self._seen() == self._trips:  # a transaction within another of the same thread
             yield
             return
         with self._lock:

@@ -20,7 +20,8 @@ async def _visit(host: str, port: int, number: int) -> int:
     """Ask for pages one after the other and return how many came; the impatient go before the answer."""
     chance, came = random.Random(number), 0
     for _ in range(_PAGES):
-        reader, writer = await asyncio.open_connection(host, port)
+        source = (f"127.0.1.{number + 1}", 0)  # one address has only so many connections
+        reader, writer = await asyncio.open_connection(host, port, local_addr=source)
         address = f"9.{chance.randrange(256)}.{chance.randrange(256)}.1"
         writer.write(f"GET /a/{address} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -108,13 +109,32 @@ def test_what_is_let_through_already_is_told_that_there_is_no_hope() -> None:
 
 
 def test_a_transaction_within_another_passes_with_it() -> None:
-    """Who tries is not held up by himself."""
+    """Who tries is not held up by himself, and who waited in vain does not wait again."""
     circuit = Circuit()
     fail(circuit)
+    passed: list[bool] = []
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not passed:
+        assert time.monotonic() < deadline, "nobody is ever let through"
+        with suppress(Unavailable), circuit.passed():
+            with circuit.passed():
+                passed.append(circuit.is_hopeless())
+            circuit.trip()
+            with pytest.raises(Unavailable), circuit.passed():
+                pass
+
+    assert [False] == passed
+
+
+def test_a_transaction_that_was_left_open_spoils_no_later_one() -> None:
+    """A generator may end anywhere and at any time; its thread is let through all the same."""
+    circuit = Circuit()
+    left_open = circuit.passed()
+    left_open.__enter__()
+    circuit.trip()
     until_passed(circuit)
     with circuit.passed():
-        circuit.trip()
-        with circuit.passed():
-            within = circuit.is_hopeless()
+        is_hopeless = circuit.is_hopeless()
+    left_open.__exit__(None, None, None)
 
-    assert within
+    assert (False, True) == (is_hopeless, is_passed(circuit))

@@ -18,6 +18,7 @@ from rbl.store import (
     listings,
     probes,
     receipts,
+    retention,
     retests,
     runs,
     switches,
@@ -26,6 +27,7 @@ from rbl.store.engine import Store
 from rbl.store.journal import JournalReader
 from rbl.store.listings import NewListing
 from rbl.store.receipts import Quota
+from rbl.store.retention import Kind
 from rbl.terms import Act, State, Trust, Verdict
 from tests.postgresql import Databases
 from tests.web import crowd, plans
@@ -170,6 +172,8 @@ def work(world: World) -> None:
         listings.start(session, soon, Act("x", "y", now))
         assert listings.end_expired(session, now + timedelta(seconds=2)) == 1
         retests.queue_periodic(session, world.policy, now)
+        for kind in Kind:
+            retention.step(session, kind, now - timedelta(days=365), now, None, 100)
         _, made = customers.make(session, ZONE, "a customer", Act("x", "y", now))
         customers.revoke(session, made.id, Act("x", "y", now))
         customers.add_usage(session, {(ZONE, "digest"): 1}, now)
