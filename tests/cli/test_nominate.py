@@ -85,7 +85,7 @@ def test_as_a_process(served: tuple[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("message", "arguments", "words"),
     [
-        (spam(ADDRESS), ["--api-key", "rbl_wrong"], "this API key is unknown or was revoked"),
+        (spam(ADDRESS), ["--api-key", "rbl_wrong"], "this API key is unknown, has expired or was revoked"),
         (b"Subject: no trace\r\n\r\nhello\r\n", [], "Received"),
         (spam(ADDRESS).replace(b"mx.isp", b"mx.elsewhere"), [], "mx.elsewhere.example"),
         (spam("192.0.2.1"), [], "192.0.2.1"),

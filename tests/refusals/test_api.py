@@ -40,8 +40,8 @@ CUSTOMER = "POST /v1/customers"
 TABLE = [
     # who asks
     Bad("none", NOMINATE, 401, "no-key", "Authorization: Bearer", spam()),
-    Bad("wrong", NOMINATE, 401, "bad-key", "unknown or was revoked", spam()),
-    Bad("revoked", NOMINATE, 401, "bad-key", "unknown or was revoked", spam()),
+    Bad("wrong", NOMINATE, 401, "bad-key", "unknown, has expired or was revoked", spam()),
+    Bad("revoked", NOMINATE, 401, "bad-key", "unknown, has expired or was revoked", spam()),
     Bad("nominator", LIST, 403, "role", "operator", listing(), JSON),
     Bad("operator", KEY, 403, "role", "admin", {"name": "x", "role": "admin"}, JSON),
     Bad("operator", CUSTOMER, 403, "role", "admin", {"name": "isp.example"}, JSON),
