@@ -102,6 +102,10 @@ CODES: Mapping[str, Code] = {
     "from-inside": Code(
         "The message did not come from outside", "Send spam that another network handed to your MX."
     ),
+    "private-peer": Code(
+        "The message came from a private address that is not registered",
+        "Have the networks of your own servers registered with your key, as its internal networks.",
+    ),
     "inline-forward": Code(
         "The spam's header was lost in forwarding",
         "Forward as attachment, or send the source of the message (“show original”).",

@@ -37,8 +37,11 @@ class Running:
     keys: Mapping[str, str]
 
     def rows(self) -> str:
-        """Return a hash of everything in the database but what processes say of themselves."""
-        told = ('"collector_spans"', '"processes"')
+        """Return a hash of everything in the database but what is written beside what is done.
+
+        That is what processes say of themselves, and when a key was used: making one is in the audit too.
+        """
+        told = ('"collector_spans"', '"processes"', 'INSERT INTO "api_keys"')
         with sqlite3.connect(self.folder / "rbl.db") as database:
             dump = "\n".join(
                 line for line in database.iterdump() if not any(table in line for table in told)
@@ -76,9 +79,9 @@ def _filled(running: Running) -> Running:
     keys = {"admin": server.admin_key, "none": "", "wrong": "rbl_nobody"}
     body: dict[str, object]
     for role in ("operator", "nominator"):
-        body = {"name": role, "role": role, "mx_names": ["mx.isp.example"]}
+        body = {"name": f"{role} of isp.example", "role": role, "mx_names": ["mx.isp.example"]}
         keys[role] = running.post("/v1/keys", body, "admin").json()["key"]
-    revoked = running.post("/v1/keys", {"name": "revoked", "role": "admin"}, "admin").json()
+    revoked = running.post("/v1/keys", {"name": "admin who left", "role": "admin"}, "admin").json()
     keys["revoked"] = revoked["key"]
     httpx2.delete(
         f"{server.web}/v1/keys/{revoked['id']}", headers={"Authorization": f"Bearer {server.admin_key}"}
