@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.quotas import Measure, of_settings
@@ -17,12 +17,13 @@ from rbl.store import limits
 from rbl.store.limits import LimitView, NewLimit
 from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Note, Why
+from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Note, Why, whole
 from rbl.web.parts import UsedParts
 
 router = APIRouter(prefix="/v1/keys/{key_id}/limits", tags=["operators"])
 
 _MOST = 2**31 - 1
+_Many = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=0, le=_MOST)] | None
 _LIMITS: JsonDict = {
     "key_id": 3,
     "name": "mx.example.net",
@@ -40,13 +41,9 @@ class LimitBody(Body):
         json_schema_extra={"examples": [{"nominations": 20000, "why": "a large spam trap"}]}
     )
 
-    nominations: int | None = Field(
-        None, ge=0, le=_MOST, strict=True, description="Within a day, whatever became of them."
-    )
-    networks: int | None = Field(
-        None, ge=0, le=_MOST, strict=True, description="Of hosts tested within a day: /24 and /64."
-    )
-    waiting: int | None = Field(None, ge=0, le=_MOST, strict=True, description="Tests that wait to begin.")
+    nominations: _Many = Field(None, description="Within a day, whatever became of them.")
+    networks: _Many = Field(None, description="Of hosts tested within a day: /24 and /64.")
+    waiting: _Many = Field(None, description="Tests that wait to begin.")
     suspended: bool = Field(
         default=False, strict=True, description="Take nothing with this key, and begin no test for it."
     )

@@ -3,14 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from rbl.errors import NotFound
 from rbl.store import journal
 from rbl.web.auth import Operating, act
 from rbl.web.documents import tells
-from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Note, Why
+from rbl.web.fields import LARGEST_NUMBER, Answer, Body, Note, Why, whole
 from rbl.web.parts import UsedParts
 from rbl.zone.zonefile import Kind
 
@@ -47,6 +47,9 @@ class ZonesTold(Answer):
     zones: list[ZoneTold]
 
 
+_Serial = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=1, le=LARGEST_NUMBER)]
+
+
 class ForceBody(Body):
     """What is let out, and why."""
 
@@ -54,11 +57,8 @@ class ForceBody(Body):
         json_schema_extra={"examples": [{"serial": 1795503902, "why": "the spring cleaning"}]}
     )
 
-    serial: int | None = Field(
+    serial: _Serial | None = Field(
         None,
-        ge=1,
-        le=LARGEST_NUMBER,
-        strict=True,
         description="Up to and with which serial of the journal; by default its last.",
     )
     why: Why

@@ -63,6 +63,11 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError(msg) from None
 
 
+def whole(value: object) -> object:
+    """Return 7 for 7.0, which JSON has for the same number, and all else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _remark(value: str) -> str:
     fault = remarks.fault(value)
     if fault is not None:
@@ -103,7 +108,7 @@ _Remark = Annotated[
     str,
     StringConstraints(min_length=1, max_length=remarks.LONGEST),
     AfterValidator(_remark),
-    Field(json_schema_extra={"pattern": remarks.PATTERN}),
+    Field(json_schema_extra={"pattern": remarks.PATTERN, "format": PRINTABLE_FORMAT}),
 ]
 Why = Annotated[_Remark, Field(description="Public wherever the act itself is.")]
 Note = Annotated[_Remark, Field(description="For operators only: kept in the audit, shown nowhere else.")]
