@@ -43,9 +43,17 @@ def holds(store: Store, asked: Mark) -> bool:
 
 
 def lose(store: Store, serial: int) -> None:
-    """Take away everything after *serial*, as a restored backup does."""
+    """Take away everything after *serial*, as a restored backup does.
+
+    The database refuses that to everybody, and so is told to look away.
+    """
+    away, back = ["DROP TRIGGER journal_keeps_deleted"], []
+    if not store.is_sqlite:  # whose databases serve other tests after this one
+        away = ["ALTER TABLE journal DISABLE TRIGGER USER"]
+        back = ["ALTER TABLE journal ENABLE TRIGGER USER"]
     with store.writing() as session:
-        session.connection().execute(text("DELETE FROM journal WHERE serial > :serial"), {"serial": serial})
+        for statement in (*away, f"DELETE FROM journal WHERE serial > {serial}", *back):
+            session.connection().execute(text(statement))
         session.execute(update(Zone).values(serial=serial))
 
 
