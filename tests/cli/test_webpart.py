@@ -23,7 +23,7 @@ def test_evidence_of_a_test_network(building: Building) -> None:
     found = outside.read_evidence(spam("127.0.0.66"), NOMINATOR, now())
 
     assert ip_address("127.0.0.66") == found.address
-    with pytest.raises(BadInput, match="from outside"):
+    with pytest.raises(BadInput, match="a private address"):
         inside.read_evidence(spam("127.0.0.66"), NOMINATOR, now())
 
 
