@@ -196,9 +196,7 @@ class _Run:
         elif self._before is not None:
             left.sort(key=lambda part: part is Part.DNS)
             await self._start_metrics()
-            first_key = await asyncio.to_thread(
-                prepare_first, built.open_store, built.zones, built.settings.data_dir
-            )
+            first_key = await self._prepared()
         else:
             await self._start_metrics()
             first_key = await self._prepared_at_first(left)
@@ -290,6 +288,13 @@ class _Run:
             _log.warning("files_exposed", path=str(each.path), mode=f"{each.mode:04o}", do=each.remedy)
             self._lines.append(f"warning: {each}")
 
+    async def _prepared(self) -> str | None:
+        """Prepare the database, and return what is to be said of the first key."""
+        built = self._built
+        return await asyncio.to_thread(
+            prepare_first, built.open_store, built.zones, built.settings.data_dir
+        )
+
     async def _prepared_at_first(self, left: list[Part]) -> str | None:
         """Prepare the database; where it is away and may come back by itself, DNS goes first.
 
@@ -298,9 +303,7 @@ class _Run:
         from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
 
         try:
-            return await asyncio.to_thread(
-                prepare_first, self._built.open_store, self._built.zones, self._built.settings.data_dir
-            )
+            return await self._prepared()
         except Unavailable:
             if Part.DNS not in left or self._built.store.is_sqlite:
                 raise
@@ -313,9 +316,7 @@ class _Run:
         told = ""
         while not self._stopping.is_set():
             try:
-                return await asyncio.to_thread(
-                    prepare_first, self._built.open_store, self._built.zones, self._built.settings.data_dir
-                )
+                return await self._prepared()
             except Unavailable as fault:
                 if self._faults:
                     raise self._all_faults() from None

@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, String, cast, delete, exists, insert, or_, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from rbl.store.probetables import ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
 from rbl.store.tables import (
@@ -84,18 +84,26 @@ def _at_rest(until: datetime) -> ColumnElement[bool]:
 _Found = Sequence[tuple[int, datetime]]
 
 
-def _old_evidence(session: Session, until: datetime, position: Position | None, limit: int) -> _Found:
+def _oldest(
+    session: Session,
+    row_id: InstrumentedAttribute[int],
+    at: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None],
+    old: ColumnElement[bool],
+    position: Position | None,
+    limit: int,
+) -> _Found:
+    """Return the next *limit* rows that are *old*, oldest first; those that others hold are left out."""
     query = (
-        select(EvidenceItem.id, EvidenceItem.created_at)
-        .where(EvidenceItem.retired_at.is_(None), EvidenceItem.created_at <= until)
-        .order_by(EvidenceItem.created_at, EvidenceItem.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+        select(row_id, at).where(old).order_by(at, row_id).limit(limit).with_for_update(skip_locked=True)
     )
     if position is not None:
-        here = tuple_(EvidenceItem.created_at, EvidenceItem.id)
-        query = query.where(here > tuple_(position.at, position.id))
-    return session.execute(query).all()
+        query = query.where(tuple_(at, row_id) > tuple_(position.at, position.id))
+    return [(number, moment) for number, moment in session.execute(query) if moment is not None]
+
+
+def _old_evidence(session: Session, until: datetime, position: Position | None, limit: int) -> _Found:
+    old = EvidenceItem.retired_at.is_(None) & (EvidenceItem.created_at <= until)
+    return _oldest(session, EvidenceItem.id, EvidenceItem.created_at, old, position, limit)
 
 
 def _retire_evidence(session: Session, ids: Sequence[int], until: datetime, now: datetime) -> int:
@@ -115,17 +123,8 @@ def _retire_evidence(session: Session, ids: Sequence[int], until: datetime, now:
 
 
 def _old_dialogues(session: Session, until: datetime, position: Position | None, limit: int) -> _Found:
-    query = (
-        select(ProbeRun.id, ProbeRun.finished_at)
-        .where(ProbeRun.dialogue_retired_at.is_(None), ProbeRun.finished_at <= until)
-        .order_by(ProbeRun.finished_at, ProbeRun.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if position is not None:
-        here = tuple_(ProbeRun.finished_at, ProbeRun.id)
-        query = query.where(here > tuple_(position.at, position.id))
-    return [(row_id, at) for row_id, at in session.execute(query) if at is not None]
+    old = ProbeRun.dialogue_retired_at.is_(None) & (ProbeRun.finished_at <= until)
+    return _oldest(session, ProbeRun.id, ProbeRun.finished_at, old, position, limit)
 
 
 def _retire_dialogues(session: Session, ids: Sequence[int], until: datetime, now: datetime) -> int:
@@ -143,17 +142,8 @@ def _retire_dialogues(session: Session, ids: Sequence[int], until: datetime, now
 
 
 def _old_receipts(session: Session, until: datetime, position: Position | None, limit: int) -> _Found:
-    query = (
-        select(Receipt.id, Receipt.received_at)
-        .where(Receipt.received_at <= until)
-        .order_by(Receipt.received_at, Receipt.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if position is not None:
-        here = tuple_(Receipt.received_at, Receipt.id)
-        query = query.where(here > tuple_(position.at, position.id))
-    return session.execute(query).all()
+    old = Receipt.received_at <= until
+    return _oldest(session, Receipt.id, Receipt.received_at, old, position, limit)
 
 
 def _retire_receipts(session: Session, ids: Sequence[int], until: datetime, now: datetime) -> int:
