@@ -106,7 +106,10 @@ def test_story_in_four_processes(tmp_path: Path, database_url: str) -> None:
     once = ("nominated", "exempted", "dns_listening")
     assert dict.fromkeys(once, 1) == {event: events[event] for event in once}
     assert {"listed": 2, "delisted": 1} == {event: events[event] for event in ("listed", "delisted")}
-    assert events["verdict"] >= events["probed"] >= 2
+    lost = events.pop("worker_error", 0)  # a step that a return woke, and the asked retest then ended
+    assert told.log.count("run 1 is not this worker's any more") == lost
+    assert events["verdict"] >= 2
+    assert events["verdict"] + lost >= events["probed"] >= 2
     assert min(events["returned"], events["snapshot_swapped"]) > 0
     assert set(events) <= {*once, "listed", "delisted", "verdict", "probed", "returned", "snapshot_swapped"}
     assert [] == [secret for secret in told.secrets if secret in told.log]
