@@ -31,7 +31,7 @@ _OF_HOST = (
     .order_by(Nomination.id.desc())
     .limit(bindparam("most"))
     .options(
-        joinedload(Nomination.evidence).load_only(EvidenceItem.published),
+        joinedload(Nomination.evidence).load_only(EvidenceItem.published, EvidenceItem.retired_at),
         joinedload(Nomination.nominator).load_only(ApiKey.name),
         joinedload(Nomination.host),
     )
