@@ -60,7 +60,13 @@ def parse_listen(value: object) -> Listen:
     return Listen(host, int(port))
 
 
+def _listed(value: object) -> object:
+    """Return one address and port as a list of it: it is a tuple itself."""
+    return (value,) if isinstance(value, Listen) else value
+
+
 ListenAt = Annotated[Listen, BeforeValidator(parse_listen)]
+ListensAt = Annotated[Several[ListenAt], BeforeValidator(_listed)]
 
 
 class Access(Section):
@@ -149,8 +155,9 @@ class Web(Section):
 class Collector(Section):
     """The SMTP server that our test messages come back to."""
 
-    listen: ListenAt = Listen("127.0.0.1", 2525)
-    """Address and port for SMTP. The world sends to port 25."""
+    listen: ListensAt = Field(default=(Listen("127.0.0.1", 2525),), min_length=1)
+    """Addresses and ports for SMTP, of every family in which the domain's MX has addresses. The world sends
+    to port 25."""
     domain: Hostname = "relaytest.localhost"
     """The domain of the test recipients. Its MX must be this collector and nothing else."""
     max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)

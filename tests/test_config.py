@@ -95,6 +95,37 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert ("debug", "rbl_key") == (settings.log.level, settings.client.api_key)
 
 
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        ("", {}, (Listen("127.0.0.1", 2525),)),
+        ('[collector]\nlisten = "192.0.2.25:25"', {}, (Listen("192.0.2.25", 25),)),
+        (
+            '[collector]\nlisten = ["192.0.2.25:25", "[2001:db8::25]:25"]',
+            {},
+            (Listen("192.0.2.25", 25), Listen("2001:db8::25", 25)),
+        ),
+        (
+            "",
+            {"RBL_COLLECTOR__LISTEN": "0.0.0.0:25, [::]:25"},
+            (Listen("0.0.0.0", 25), Listen("::", 25)),
+        ),
+    ],
+)
+def test_the_collector_listens_at_one_address_or_several(
+    tmp_path: Path, text: str, environment: dict[str, str], expected: tuple[Listen, ...]
+) -> None:
+    """One address may stand alone, as it always could."""
+    assert expected == read(tmp_path, text, **environment).collector.listen
+
+
+def test_a_collector_listens_somewhere(tmp_path: Path) -> None:
+    """None at all would be no collector."""
+    (fault,) = faults(tmp_path, "[collector]\nlisten = []")
+
+    assert fault.startswith("rbl.toml: collector.listen: ")
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     """A variable replaces a field and leaves the rest of its section as the file has it."""
     settings = read(

@@ -47,7 +47,7 @@ async def listening(
     """Take mail, report the attendance of the collector called *name*, and yield where it listens.
 
     Raises:
-        ConfigError: the address cannot be bound.
+        ConfigError: an address cannot be bound.
         Unavailable: the database does not answer.
     """
     own = settings.collector
@@ -81,9 +81,9 @@ async def listening(
 
     attendant = Attendant(name, report, own.heartbeat, now)
     sink = Collector(own, deliver, tokens, attendant.refused, limits)
-    await sink.start(sockets.listen("collector", own.listen))
+    await sink.start(sockets.listen_at("collector", own.listen, "collector.listen"))
     await attendant.begin()
     try:
-        yield f"{sink.bound} for {own.domain}"
+        yield f"{' '.join(map(str, sink.bound))} for {own.domain}"
     finally:
         await asyncio.gather(attendant.end(), sink.stop(shared=sockets.are_shared))

@@ -40,13 +40,32 @@ class Sockets:
         Raises:
             ConfigError: the address cannot be listened on.
         """
+        return self.listen_at(part, [listen], f"{part}.listen")[0]
+
+    def listen_at(self, part: str, places: Sequence[Listen], setting: str) -> list[socket.socket]:
+        """Return the listening TCP sockets of *part* at *places*, taken over or new, and offer them.
+
+        What was taken over for none of the places is closed.
+
+        Raises:
+            ConfigError: names each of the places that cannot be listened on, and *setting*.
+        """
         left = self.take(part)
-        taken = binding.take(left, socket.SOCK_STREAM, listen)
-        for unused in (*left, *taken[1:]):
-            unused.close()
-        listener = taken[0] if taken else _bind(part, listen)
-        self.offer(part, lambda: [listener])
-        return listener
+        listeners: list[socket.socket] = []
+        faults: list[str] = []
+        for place in places:
+            taken = binding.take(left, socket.SOCK_STREAM, place)
+            _close(taken[1:])
+            try:
+                listeners.append(taken[0] if taken else _bind(place, setting))
+            except ConfigError as fault:
+                faults += fault.faults
+        _close(left)
+        if faults:
+            _close(listeners)
+            raise ConfigError(faults)
+        self.offer(part, lambda: listeners)
+        return listeners
 
     def share(self) -> Mapping[str, Sequence[socket.socket]]:
         """Return all that is offered, by part: from now on it is another's too."""
@@ -54,10 +73,20 @@ class Sockets:
         return {part: share() for part, share in self._offered.items()}
 
 
-def _bind(part: str, listen: Listen) -> socket.socket:
+def _bind(listen: Listen, setting: str) -> socket.socket:
+    """Return a new listening TCP socket at *listen*, which *setting* names.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         return socket.create_server(listen, family=family, backlog=_BACKLOG)
     except OSError as fault:
         why = os.strerror(fault.errno or 0)
-        raise ConfigError([f"{part}.listen: cannot listen on {listen}: {why}"]) from None
+        raise ConfigError([f"{setting}: cannot listen on {listen}: {why}"]) from None
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        each.close()

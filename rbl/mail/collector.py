@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 
@@ -35,7 +35,7 @@ _Given = TypeVar("_Given")
 
 
 class Collector:
-    """Serves SMTP at the address of *settings* and hands each message taken to *deliver*.
+    """Serves SMTP at the addresses of *settings* and hands each message taken to *deliver*.
 
     *deliver* is called in a thread; where it raises, the peer is told to try again. *tokens* knows which
     recipients are worth a message, and *refused* is told of what was turned away: of the tests of a
@@ -56,41 +56,35 @@ class Collector:
         self.refused = refused
         self.limits = limits or Limits()
         self.places: Places[Session] = Places(self.limits)
-        self.bound = settings.listen  # with the port that the system chose for 0
+        self.bound = settings.listen  # with the ports that the system chose for 0
         self.stopping = False
         self._threads = ThreadPoolExecutor(_THREADS, "collector")
         self._empty = asyncio.Event()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
-    async def start(self, listener: socket.socket | None = None) -> None:
-        """Bind the address, unless *listener* is bound to it, and take mail.
+    async def start(self, listeners: Sequence[socket.socket] = ()) -> None:
+        """Bind the addresses, unless there are *listeners* bound to them, and take mail.
 
         Raises:
-            ConfigError: the address cannot be bound.
+            ConfigError: names each address that cannot be bound.
         """
         # aiosmtpd logs each line of each peer, which is neither ours to keep nor an event.
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
-        listen = self.settings.listen
         loop = asyncio.get_running_loop()
-        try:
-            family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-            bound = listener or socket.create_server(listen, family=family)
-            self._server = await loop.create_server(lambda: _Door(self), sock=bound)
-        except OSError as fault:
-            why = os.strerror(fault.errno or 0)
-            raise ConfigError([f"collector.listen: cannot listen on {listen}: {why}"]) from None
-        self.bound = Listen(*self._server.sockets[0].getsockname()[:2])
+        for listener in listeners or _bind(self.settings.listen):
+            self._servers.append(await loop.create_server(lambda: _Door(self), sock=listener))
+        self.bound = tuple(Listen(*each.sockets[0].getsockname()[:2]) for each in self._servers)
 
     async def stop(self, *, shared: bool = False) -> None:
         """Refuse what is new with 421, let transactions under way end, then close.
 
         With *shared* another process takes what is new, and nothing is refused.
         """
-        if self._server is None:
+        if not self._servers:
             return
         self.stopping = True
         if shared:
-            self._server.close()
+            self._close()
         for session in self.places.guests():
             session.leave_if_idle()
         if self.places:
@@ -101,10 +95,15 @@ class Collector:
             except TimeoutError:
                 for session in self.places.guests():
                     session.abort()
-        self._server.close()
-        await self._server.wait_closed()
-        self._server = None
+        self._close()
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers = []
         self._threads.shutdown(wait=False)
+
+    def _close(self) -> None:
+        for server in self._servers:
+            server.close()
 
     async def in_thread(self, work: Callable[[], _Given]) -> _Given:
         """Return what *work* does in one of the collector's own threads."""
@@ -153,3 +152,25 @@ class _Door(asyncio.Protocol):
         self._collector.places.enter(session, peer)
         transport.set_protocol(session)
         session.connection_made(transport)
+
+
+def _bind(places: Iterable[Listen]) -> list[socket.socket]:
+    """Return a listening socket at each of *places*.
+
+    Raises:
+        ConfigError: names each that cannot be bound, and none stays open.
+    """
+    bound: list[socket.socket] = []
+    faults: list[str] = []
+    for place in places:
+        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+        try:
+            bound.append(socket.create_server(place, family=family))
+        except OSError as fault:
+            why = os.strerror(fault.errno or 0)
+            faults.append(f"collector.listen: cannot listen on {place}: {why}")
+    if faults:
+        for each in bound:
+            each.close()
+        raise ConfigError(faults)
+    return bound

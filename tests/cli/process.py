@@ -88,7 +88,12 @@ class Serving:
     @property
     def collector(self) -> Listen:
         """Where SMTP listens."""
-        return _listen(self.places["collector"])
+        return self.collectors[0]
+
+    @property
+    def collectors(self) -> tuple[Listen, ...]:
+        """Every address where SMTP listens."""
+        return tuple(map(_listen, self.places["collector"].partition(" for ")[0].split()))
 
 
 class Installation:

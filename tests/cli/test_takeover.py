@@ -114,6 +114,24 @@ def test_all_listeners_stay_where_they_are(installation: Installation) -> None:
             assert 250 == client.noop()[0]
 
 
+def test_a_collector_of_both_families_stays_where_it_is(installation: Installation) -> None:
+    """Each of its addresses is taken over, and one that was added is bound."""
+    installation.settings["RBL_COLLECTOR__LISTEN"] = f"{TESTER}:0"
+    with installation.serving("--only", "collector") as first:
+        installation.settings["RBL_COLLECTOR__LISTEN"] = f"[::1]:0,{first.collector}"
+        with installation.serving("--only", "collector", "--take-over") as second:
+            assert 0 == first.wait()
+            added, kept = second.collectors
+            with installation.serving("--only", "collector", "--take-over") as third:
+                assert 0 == second.wait()
+                assert (added, kept) == third.collectors
+                for each in third.collectors:
+                    with smtplib.SMTP(*each) as client:
+                        assert 250 == client.noop()[0]
+
+    assert ("::1", first.collector) == (added.host, kept)
+
+
 def test_nobody_to_take_over_from(installation: Installation) -> None:
     """It starts as it would without; and so it does where the process before was killed."""
     with installation.serving("--take-over") as first:

@@ -82,12 +82,18 @@ class Running:
 
         asyncio.run_coroutine_threadsafe(whole(), self.loop).result(WAIT_SECONDS)
 
-    def start(self, limits: Limits | None = None, host: str = "127.0.0.1") -> Listen:
-        settings = config.Collector(listen=Listen(host, 0), domain=DOMAIN, max_message_octets=LARGEST)
+    def start(
+        self,
+        limits: Limits | None = None,
+        host: str = "127.0.0.1",
+        listen: tuple[Listen, ...] | None = None,
+    ) -> Listen:
+        places = listen or (Listen(host, 0),)
+        settings = config.Collector(listen=places, domain=DOMAIN, max_message_octets=LARGEST)
         box = self.mailbox
         self.collector = Collector(settings, box.deliver, Tokens(KEY, box.ask), box.note, limits)
         self.run(self.collector.start())
-        return self.collector.bound
+        return self.collector.bound[0]
 
     def stop(self) -> None:
         if self.collector:
@@ -196,6 +202,38 @@ def test_ipv6(running: Running) -> None:
     received = running.mailbox.next()
 
     assert (ip_address("::1"), "") == (received.peer, received.mail_from)
+
+
+def test_both_families(running: Running) -> None:
+    """One collector listens at addresses of both families, and its places and its end are for all."""
+    both = (Listen("127.0.0.1", 0), Listen("::1", 0))
+    running.start(listen=both)
+    assert running.collector is not None
+    for listen in running.collector.bound:
+        with client(listen) as smtp:
+            smtp.sendmail("", [TO], "x")
+    peers = [running.mailbox.next().peer for _ in both]
+    running.stop()
+    refused = []
+    for listen in running.collector.bound:
+        with pytest.raises(ConnectionRefusedError) as why, socket.create_connection(listen):
+            pass
+        refused.append(why.type)
+
+    assert [ip_address("127.0.0.1"), ip_address("::1")] == peers
+    assert 2 == len(refused)
+
+
+def test_all_addresses_that_cannot_be_bound_are_told(running: Running) -> None:
+    """Of several each is named, and none stays open."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        taken = [Listen(*one.getsockname()) for one in (first, second)]
+        with pytest.raises(ConfigError) as fault:
+            running.start(listen=(*taken, Listen("127.0.0.1", 0)))
+
+    assert [
+        f"collector.listen: cannot listen on {one}: Address already in use" for one in taken
+    ] == fault.value.faults
 
 
 def test_several_messages_in_a_session(running: Running, listen: Listen) -> None:
