@@ -272,13 +272,17 @@ def mark_key(store: "Store") -> bytes:
 @asynccontextmanager
 async def collector(built: Built) -> AsyncIterator[str]:
     """Take messages for our tokens."""
-    from rbl.cli import collectorpart  # noqa: PLC0415 — see above
+    from rbl.cli import collectorpart, mailexchangers  # noqa: PLC0415 — see above
 
     key = await asyncio.to_thread(mark_key, built.store)
     limits = collectorpart.limits_of(built.shares.collector)
-    async with collectorpart.listening(
-        built.settings, built.store, key, worker_name(), built.sockets, limits
-    ) as line:
+    own = built.settings.collector
+    async with (
+        collectorpart.listening(
+            built.settings, built.store, key, worker_name(), built.sockets, limits
+        ) as line,
+        mailexchangers.looked_up([own.domain], own.listen),
+    ):
         yield line
 
 
