@@ -8,7 +8,9 @@ is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``de
 import asyncio
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -17,11 +19,13 @@ from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
 from rbl.lifecycle import Event
+from rbl.probe import linking
 from rbl.probe.dialogue import Contact
 from rbl.probe.lease import Lease
+from rbl.probe.linking import Links
 from rbl.probe.step import Step, Tools
 from rbl.probe.verdict import Offered, Returned, verdict
-from rbl.store import attendance, conclusions, probes, runs
+from rbl.store import attendance, conclusions, links, probes, runs
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -31,6 +35,8 @@ _log = structlog.get_logger()
 
 # A resolver answers within this or not at all; the name is only a help.
 _NAME_TIMEOUT_SECONDS = 10
+# At who handed messages back, while more of them come.
+_MOST_LOOKS = 3
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -41,11 +47,24 @@ async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
         Unavailable: the database does not answer; the lease runs out and the run is taken up again.
     """
     contact = await _under_lease(tools, claim, policy.times.first_wait) if claim.may_connect else None
-    return await asyncio.to_thread(conclude, tools, claim, policy, contact)
+    found = None
+    for is_last in (*(False,) * _MOST_LOOKS, True):
+        own = await linking.look(tools.store, claim, tools.addresses_of, tools.name_of)
+        judge = partial(conclude, tools, claim, policy, contact, own, as_it_is=is_last)
+        found = await asyncio.to_thread(judge)
+        if found is not None:
+            break
+    assert found is not None, "the last look is judged as it is"
+    return found
 
 
-def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | None) -> Verdict:
+def conclude(
+    tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | None, own: Links, *, as_it_is: bool
+) -> Verdict | None:
     """Judge the run by all that is known of it, and store what the verdict means for the host.
+
+    None: since it was looked who of those that handed messages back are the host itself (*own*), others
+    did, and nothing was done. *as_it_is*: they are others, then.
 
     Raises:
         Conflict: the run is this worker's no more.
@@ -53,10 +72,16 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
     now = tools.clock()
     with tools.store.writing() as session:
         runs.held(session, claim)
+        if not (as_it_is or own.seen.issuperset(links.handed_back(session, claim.run_id))):
+            return None
+        links.prove(session, claim, own.addresses)
         rows = probes.envelopes(session, claim.run_id)
         heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
         offered = [_offered(row, heard, policy.times) for row in rows]
-        returned = [Returned(one.kind, one.peer) for one in probes.receipts(session, claim.run_id)]
+        returned = [
+            Returned(one.kind, claim.address if one.peer in own.addresses else one.peer)
+            for one in probes.receipts(session, claim.run_id)
+        ]
         found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
         more = any(row.result is None for row in rows)
         until = [_waited_until(row, heard, policy.times) for row in rows]
@@ -69,6 +94,8 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
             waited_until=max((one for one in until if one is not None), default=None),
         )
         outcome = lifecycle.after_step(found, facts, policy.times, now)
+        if found is Verdict.OPEN and own.words:
+            outcome = replace(outcome, why=f"{outcome.why} ({own.words})")
         if outcome.event is Event.DEFER and outcome.next_due is not None:
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)

@@ -21,11 +21,12 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
-from rbl.probe import message, platforms
+from rbl.probe import linking, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
 from rbl.probe.lease import Lease
+from rbl.probe.linking import AddressesOf
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
 from rbl.probe.rows import envelope_of, planned_row
@@ -69,6 +70,7 @@ class Tools:
     mark_key: bytes
     clock: Clock
     name_of: NameOf
+    addresses_of: AddressesOf = linking.addresses_of
 
 
 class Step:

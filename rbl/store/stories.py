@@ -64,6 +64,8 @@ _NEWEST_RUNS = (
 _ON_THE_WAY = frozenset({Event.CLAIM, Event.AWAIT, Event.DEFER})
 # What happens to hosts: whatever else the audit has of a subject that is written alike is not told.
 _TOLD = frozenset(Event) - _ON_THE_WAY
+# What a relayed message arrived as: from the host's other address it is linked only later.
+_PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 _BY_OPERATORS = frozenset({Event.REJECT, Event.WITHDRAW})
 
 
@@ -279,7 +281,7 @@ def _proof(session: Session, runs: Sequence[Run]) -> Proof | None:
                 returned = [
                     receipt.received_at
                     for receipt in probes.receipts(session, run.id)
-                    if receipt.kind is EnvelopeResult.RELAYED and receipt.test_id == envelope.test_id
+                    if receipt.kind in _PROOF and receipt.test_id == envelope.test_id
                 ]
                 row = session.get_one(ProbeRun, run.id)
                 return Proof(
