@@ -7,7 +7,6 @@ identity, without which nothing is probed.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -16,11 +15,13 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from rbl import configsource
 from rbl.configcollector import CollectorStore
 from rbl.configdatabase import Database
 from rbl.configlists import Lists
 from rbl.configquotas import KeyQuotas
 from rbl.configretention import Retention
+from rbl.configsource import PREFIX
 from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
 from rbl.configweb import WebLimits
 from rbl.errors import ConfigError
@@ -28,7 +29,6 @@ from rbl.errors import ConfigError
 DEFAULT_FILE = Path("rbl.toml")
 # What any path takes in one packet (IPv6: 1280 octets with the headers).
 UNFRAGMENTED_OCTETS = 1232
-_PREFIX = "RBL_"
 _FILE_VARIABLE = "RBL_CONFIG"
 
 
@@ -281,52 +281,17 @@ def read(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
         ConfigError: names every fault with its place: file or variable, section and field.
     """
     named = file or (Path(environment[_FILE_VARIABLE]) if environment.get(_FILE_VARIABLE) else None)
-    values = _from_file(named or DEFAULT_FILE, must_exist=named is not None)
-    variables = {name: value for name, value in environment.items() if name.startswith(_PREFIX)}
+    values = configsource.from_file(named or DEFAULT_FILE, must_exist=named is not None)
+    variables = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
     variables.pop(_FILE_VARIABLE, None)
     for name, value in variables.items():
-        _overlay(values, name.removeprefix(_PREFIX).lower().split("__"), value)
+        configsource.overlay(values, name.removeprefix(PREFIX).lower().split("__"), value)
     try:
         return Settings.model_validate(values)
     except ValidationError as fault:
         source = str(named or DEFAULT_FILE)
-        lines = [_fault_line(source, variables, error["loc"], error["msg"]) for error in fault.errors()]
+        lines = [
+            configsource.fault_line(source, variables, error["loc"], error["msg"])
+            for error in fault.errors()
+        ]
         raise ConfigError(lines) from None
-
-
-def _from_file(file: Path, *, must_exist: bool) -> dict[str, object]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if must_exist:
-            raise ConfigError([f"{file}: there is no such file"]) from None
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
-        raise ConfigError([f"{file}: {fault}"]) from None
-
-
-def _overlay(values: dict[str, object], path: list[str], value: str) -> None:
-    """Set the field at *path* to an environment variable's text, over whatever the file says."""
-    section, *rest = path
-    if not rest:
-        values[section] = value
-        return
-    inner = values.get(section)
-    merged = dict(inner) if isinstance(inner, dict) else {}
-    _overlay(merged, rest, value)
-    values[section] = merged
-
-
-def _fault_line(
-    source: str, variables: Mapping[str, str], location: tuple[int | str, ...], message: str
-) -> str:
-    """Return one fault in words, placed at the environment variable or the file that set it.
-
-    A fault of a whole section may lie in the file or in any variable of that section.
-    """
-    fields = [str(part) for part in location if not isinstance(part, int)]
-    variable = _PREFIX + "__".join(fields).upper()
-    of_section = sorted(name for name in variables if name.startswith(f"{variable}__"))
-    where = variable if variable in variables else ", ".join([source, *of_section])
-    wording = message.removeprefix("Value error, ")
-    return f"{where}: {'.'.join(fields) or 'settings'}: {wording}"

@@ -25,6 +25,7 @@ FOREIGN = {
 # No test file of their own, and why.
 UNTESTED_ALONE = {
     "rbl/__main__.py": "one call, which the tests of the command line make",
+    "rbl/configsource.py": "of config, and tested through it",
     "rbl/mail/delivery.py": "facts only",
     "rbl/mail/session.py": "of collector, and tested through it",
     "rbl/cli/listening.py": "of takeover, and tested through it",

@@ -75,7 +75,7 @@ def nominate(rbl: Blocklist, hosts: dict[str, Host], isp: Postfix) -> None:
 def test_one_host_of_both_families(
     hosts: dict[str, Host], isp: Postfix, relay: Postfix, sqlite_url: str
 ) -> None:
-    """An open server that delivers over the other family is listed by itself, and its page has the proof."""
+    """An open server delivering over the other family is listed by robot, and its page has the proof."""
     with blocklist.serving(hosts["blocklist"], sqlite_url, BOTH_FAMILIES) as rbl:
         nominate(rbl, hosts, isp)
         eventually(lambda: f"peer={RELAY_6} tested={RELAY}" in rbl.log(), rbl.log)
@@ -109,4 +109,6 @@ def test_a_family_nobody_listens_in(hosts: dict[str, Host], resolver: Unbound, s
         eventually(lambda: "event=family_left_out" in rbl.log(), rbl.log)
 
         assert f"address={COLLECTOR_6} " in rbl.log()
-        assert "add one to collector.listen, or take the AAAA record of mx.blocklist.example away" in rbl.log()
+        assert (
+            "add one to collector.listen, or take the AAAA record of mx.blocklist.example away" in rbl.log()
+        )
