@@ -184,6 +184,9 @@ class Probe(Section):
     """The address that tests come from."""
     second_source_address: Address | None = None
     """A second source network: tells a host that blocks our tester from one that is down."""
+    page_listen: ListensAt = ()
+    """Addresses and ports where the worker serves, over HTTP, a page that says what a test is. Visitors of
+    the ehlo_name come to port 80. None: there is no page."""
     sender_domain: Hostname | None = None
     """The domain of the test senders; by default the collector's."""
     port: int = Field(default=25, ge=1, le=65535)
@@ -212,6 +215,14 @@ class Probe(Section):
     """Connections to one host within a day, whatever for: the policy page names it."""
     lease: Duration = timedelta(minutes=2)
     """How long a worker may be silent before another takes over its run."""
+
+    @model_validator(mode="after")
+    def _page_says_who(self) -> Self:
+        missing = [name for name in ("ehlo_name", "contact") if getattr(self, name) is None]
+        if self.page_listen and missing:
+            msg = f"the page at page_listen says who tests: set {', '.join(missing)}"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _identified(self) -> Self:

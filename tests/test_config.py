@@ -119,6 +119,13 @@ def test_the_collector_listens_at_one_address_or_several(
     assert expected == read(tmp_path, text, **environment).collector.listen
 
 
+def test_a_page_says_who_tests(tmp_path: Path) -> None:
+    """It is for those who ask who that was, so there must be an answer."""
+    assert ["rbl.toml: probe: the page at page_listen says who tests: set ehlo_name, contact"] == faults(
+        tmp_path, '[probe]\npage_listen = "192.0.2.25:80"'
+    )
+
+
 def test_a_collector_listens_somewhere(tmp_path: Path) -> None:
     """None at all would be no collector."""
     (fault,) = faults(tmp_path, "[collector]\nlisten = []")

@@ -16,6 +16,7 @@ from rbl.responder.tcp import TcpLimits
 # For the index, the database and its pool, sockets of DNS, libraries that are loaded late, and refusals.
 _RESERVE = 160
 _COLLECTOR_CONNECTIONS = 240  # its own limits together; what says them loads all of SMTP
+_PAGE_CONNECTIONS = 128  # one short answer each
 # More is of no use here, and costs whoever closes all that might be open.
 _MOST = 65_536
 _LEAST_SHARE = 16
@@ -30,6 +31,7 @@ class Shares:
     web: int
     dns: int  # over TCP
     collector: int
+    page: int = 0  # about the tester, where there is one
 
 
 def raise_limit() -> int:
@@ -48,13 +50,16 @@ def divide(settings: Settings, descriptors: int) -> Shares:
     Raises:
         ConfigError: it is too little for all of them.
     """
-    wanted = Shares(settings.web.limits.connections, TcpLimits().connections, _COLLECTOR_CONNECTIONS)
+    limits = settings.web.limits
+    page = min(_PAGE_CONNECTIONS, limits.connections) if settings.probe.page_listen else 0
+    wanted = Shares(limits.connections, TcpLimits().connections, _COLLECTOR_CONNECTIONS, page)
     fixed = _RESERVE + 2 * settings.probe.concurrency  # a test has a connection, and may ask its DNS
-    total = wanted.web + wanted.dns + wanted.collector
+    total = wanted.web + wanted.dns + wanted.collector + wanted.page
     left = descriptors - fixed
     if left >= total:
         return wanted
-    shares = Shares(*(each * left // total for each in (wanted.web, wanted.dns, wanted.collector)))
+    parts = (wanted.web, wanted.dns, wanted.collector, wanted.page)
+    shares = Shares(*(each * left // total for each in parts))
     if min(shares.web, shares.dns, shares.collector) < _LEAST_SHARE:
         fault = (
             f"a process may have {descriptors} files open here, and {fixed + total} are wanted: raise the"

@@ -3,7 +3,7 @@
 Each part is a context manager that starts it, yields the words that say where it listens, and stops
 it. Parts know nothing of each other: what one needs of another is handed over here. What is heavy to
 import is imported by the part that needs it: DNS answers from the index on disk before the others, and
-SQL, are there. The web part is in ``webpart``.
+SQL, are there.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -293,6 +293,8 @@ async def worker(built: Built) -> AsyncIterator[str]:
     from rbl.probe.worker import Worker  # noqa: PLC0415
 
     settings = built.settings
+    if not settings.probe.page_listen:
+        _close(built.sockets.take("page"))  # the process before had a page
     key = await asyncio.to_thread(mark_key, built.store)
     retention = Retention(built.store, settings.retention, built.registry, clock=now)
     work = Worker(built.store, built.policies, settings, key, owner=worker_name(), clock=now)
@@ -304,6 +306,20 @@ async def worker(built: Built) -> AsyncIterator[str]:
         finally:
             work.stop()
             await task
+
+
+def web(built: Built) -> AbstractAsyncContextManager[str]:
+    """Serve pages and the API."""
+    from rbl.cli import webpart  # noqa: PLC0415 — see above
+
+    return webpart.web(built)
+
+
+def page(built: Built) -> AbstractAsyncContextManager[str]:
+    """Serve the tester's own page."""
+    from rbl.cli import pagepart  # noqa: PLC0415 — see above
+
+    return pagepart.page(built)
 
 
 def worker_name() -> str:

@@ -185,20 +185,20 @@ class _Run:
             Part.DNS: parts.dns,
             Part.COLLECTOR: parts.collector,
             Part.WORKER: parts.worker,
-            Part.WEB: _web,
+            Part.WEB: parts.web,
         }
         left = [part for part in starters if part in self._wanted]
         if self._before is None and Part.DNS in left and parts.is_on_disk(built):
             left.remove(Part.DNS)
             await self._start_part(Part.DNS, parts.dns)
-            await self._start_metrics()
+            await self._start_first()
             first_key = await self._prepared_at_last()
         elif self._before is not None:
             left.sort(key=lambda part: part is Part.DNS)
-            await self._start_metrics()
+            await self._start_first()
             first_key = await self._prepared()
         else:
-            await self._start_metrics()
+            await self._start_first()
             first_key = await self._prepared_at_first(left)
         if self._wanted != {Part.DNS}:  # which writes nothing but counts, and those can wait
             room = database_room(built.store, built.settings.database)
@@ -223,6 +223,14 @@ class _Run:
             names = frozenset(part.value for part in self._wanted)
             own = presence.Presence(self._built, names, self._ready)
             await self._running.enter_async_context(presence.present(own))
+
+    async def _start_first(self) -> None:
+        """Start what needs no database: the metrics and the tester's page, where they are set."""
+        from rbl.cli import parts  # noqa: PLC0415 — see rbl.cli
+
+        await self._start_metrics()
+        if Part.WORKER in self._wanted and self._built.settings.probe.page_listen:
+            await self._start_part("page", parts.page)
 
     async def _start_metrics(self) -> None:
         """Let this process be watched, where that is set, from before its parts are ready."""
@@ -338,9 +346,3 @@ class _Run:
         if waiting:
             self._lines.append(f"not ready: {waiting}: waiting for the database")
         self._say_lines()
-
-
-def _web(built: "Built") -> AbstractAsyncContextManager[str]:
-    from rbl.cli import webpart  # noqa: PLC0415 — see rbl.cli
-
-    return webpart.web(built)

@@ -14,10 +14,10 @@ from rbl.mail import evidence, redact
 from rbl.probe import advice, plan
 from rbl.store.engine import CONNECTIONS
 from rbl.terms import Evidence, Nominator
-from rbl.web.app import create_app
+from rbl.web.app import create_app, largest_body_octets
 from rbl.web.gone import limit_threads
 from rbl.web.parts import Parts as WebParts
-from rbl.web.server import Server
+from rbl.web.server import Place, Server
 
 
 @asynccontextmanager
@@ -27,7 +27,12 @@ async def web(built: Built) -> AsyncIterator[str]:
     listener = built.sockets.listen("web", settings.web.listen)
     place = Listen(*listener.getsockname()[:2])
     app = create_app(web_parts(built))
-    server = Server(app, listener, settings, built.registry, built.shares.web)
+    server = Server(
+        app,
+        Place("web", [listener], built.shares.web, largest_body=largest_body_octets(settings)),
+        settings,
+        built.registry,
+    )
     limit_threads(CONNECTIONS)
     task = asyncio.create_task(server.serve())
     try:

@@ -6,7 +6,9 @@ leaves signals to whoever runs it. Why uvicorn: docs/decisions/0020.
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import uvicorn
@@ -15,7 +17,6 @@ from starlette.types import ASGIApp
 
 from rbl.config import Settings
 from rbl.web import problems
-from rbl.web.app import largest_body_octets
 from rbl.web.connection import Connection, Limits, Why
 from rbl.web.door import Door
 from rbl.web.places import Places
@@ -35,19 +36,29 @@ _CODES = {
 }
 
 
-class Server(uvicorn.Server):
-    """Serves *app* at the listening socket *listener*, with the limits of *settings*.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is served where: *part* by name, at *listeners*, with so many *connections* at once.
 
-    *most_connections* is what the process has file descriptors for, where that is less than is wanted.
+    *metrics* begins the names of its counts, and *largest_body* is of any request, in octets.
     """
+
+    part: str
+    listeners: Sequence[socket.socket]
+    connections: int  # what the process has file descriptors for, where that is less than is wanted
+    metrics: str = "rbl_http"
+    largest_body: int = 0
+
+
+class Server(uvicorn.Server):
+    """Serves *app* at *place*, with the limits of *settings*."""
 
     def __init__(
         self,
         app: ASGIApp,
-        listener: socket.socket,
+        place: Place,
         settings: Settings,
         registry: CollectorRegistry,
-        most_connections: int,
         grace_seconds: int = _GRACE_SECONDS,
     ) -> None:
         super().__init__(
@@ -62,45 +73,47 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=grace_seconds,
             )
         )
-        self._listener = listener
+        self._place = place
         web, limits = settings.web, settings.web.limits
         self._public_url = web.public_url
         self._limits = Limits(
             head_octets=limits.header_octets,
             line_octets=limits.header_octets // 2,
-            message_octets=limits.header_octets + _LARGEST_OVERHEAD * largest_body_octets(settings),
+            message_octets=limits.header_octets + _LARGEST_OVERHEAD * place.largest_body,
             head_seconds=limits.header_timeout.total_seconds(),
             body_seconds=limits.body_timeout.total_seconds(),
             idle_seconds=limits.idle_timeout.total_seconds(),
             read_seconds=limits.send_timeout.total_seconds(),
         )
-        self._places = Places(most_connections, limits.connections_per_client, web.trusted_proxies)
+        self._places = Places(place.connections, limits.connections_per_client, web.trusted_proxies)
         self._ended = Counter(
-            "rbl_http_connections_ended",
+            f"{place.metrics}_connections_ended",
             "HTTP connections that the server ended before their time, by why",
             ("why",),
             registry=registry,
         )
         for why in Why:
             self._ended.labels(why.value)
-        Gauge("rbl_http_connections", "HTTP connections now", registry=registry).set_function(
-            lambda: len(self._places)
-        )
+        now = Gauge(f"{place.metrics}_connections", "HTTP connections now", registry=registry)
+        now.set_function(lambda: len(self._places))
 
     def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]
         """Leave them to ``rbl serve``, which stops all parts."""
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the door; uvicorn itself listens nowhere."""
+        """Open the doors; uvicorn itself listens nowhere."""
         await super().startup(sockets or [])
-        self._listener.settimeout(0)
-        self._door = Door(self._listener, self._connection, "web")
-        self._door.open()
+        self._doors = []
+        for listener in self._place.listeners:
+            listener.settimeout(0)
+            self._doors.append(Door(listener, self._connection, self._place.part))
+            self._doors[-1].open()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, and let those who are inside finish."""
-        self._door.close()
+        """Close the doors, and let those who are inside finish."""
+        for door in self._doors:
+            door.close()
         await super().shutdown(sockets)
 
     def _connection(self) -> asyncio.Protocol:

@@ -22,6 +22,15 @@ def test_with_enough_each_part_has_what_it_wants() -> None:
     assert [] == logs
 
 
+def test_the_page_has_its_share() -> None:
+    """Where the tester has a page, its connections are among those that are wanted, and never all."""
+    page = {"ehlo_name": "tester.example", "contact": "a@b.example", "page_listen": "127.0.0.1:80"}
+    settings = Settings.model_validate({"probe": page})
+
+    assert Shares(web=512, dns=500, collector=240, page=128) == descriptors.divide(settings, 20_000)
+    assert 16 <= descriptors.divide(settings, 400).page < 128
+
+
 @pytest.mark.parametrize("limit", [1024, 512, 300])
 def test_with_less_each_has_less(limit: int) -> None:
     """Alike, so that all together, and the files that all need, have place; and it is said."""

@@ -22,9 +22,9 @@ from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.keys import NewKey
 from rbl.terms import Act, Evidence, Nominator, Role, Trust
-from rbl.web.app import create_app
+from rbl.web.app import create_app, largest_body_octets
 from rbl.web.parts import Parts
-from rbl.web.server import Server
+from rbl.web.server import Place, Server
 from rbl.zone.zonefile import ApexRecords, Kind, Limits, Reason, Soa, ZoneFile
 from tests.web.world import MX, NAMES_ZONE, SECOND_ZONE, START, ZONE, Clock, World
 
@@ -161,10 +161,14 @@ class Served:
         web = parts.settings.web
         self._server = Server(
             app or self.app,
-            self._socket,
+            Place(
+                "web",
+                [self._socket],
+                web.limits.connections,
+                largest_body=largest_body_octets(parts.settings),
+            ),
             parts.settings,
             parts.registry,
-            web.limits.connections,
             grace_seconds=1,
         )
         self._thread = threading.Thread(target=self._server.run)
