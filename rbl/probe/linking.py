@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 
@@ -20,11 +21,10 @@ from rbl.store.links import HandedBack
 from rbl.store.runs import Claim
 from rbl.terms import Address
 
-# A resolver that has not answered within this is away: then nothing links, and a person looks.
-_PATIENCE_SECONDS = 10
-
 AddressesOf = Callable[[str], Awaitable[frozenset[Address]]]
 """Returns the addresses of a host name, of both families; none where the DNS does not answer."""
+NameOf = Callable[[Address], Awaitable[str | None]]
+"""Returns the host name that the reverse DNS gives an address, or None."""
 
 _log = structlog.get_logger()
 
@@ -48,12 +48,12 @@ class Links:
 
 
 async def look(
-    store: Store,
-    claim: Claim,
-    addresses_of: AddressesOf,
-    name_of: Callable[[Address], Awaitable[str | None]],
+    store: Store, claim: Claim, addresses_of: AddressesOf, name_of: NameOf, patience: timedelta
 ) -> Links:
-    """Return who handed messages of the run back, and which of them are the tested host itself."""
+    """Return who handed messages of the run back, and which of them are the tested host itself.
+
+    DNS that takes longer than *patience* in all is taken for away.
+    """
 
     def read() -> tuple[frozenset[HandedBack], list[str]]:
         with store.reading() as session:
@@ -64,9 +64,14 @@ async def look(
     others = [Handed(each.peer, each.helo) for each in seen if each.peer.version != claim.address.version]
     if not others:
         return Links(seen)
-    reverse = await name_of(claim.address)
-    suspected = samehost.suspicions(claim.address, [*names, reverse or ""], others)
-    known = {name: await addresses_of(name) for name in {each.name for each in suspected}}
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            reverse = await name_of(claim.address)
+            suspected = samehost.suspicions(claim.address, [*names, reverse or ""], others)
+            asked = list({each.name for each in suspected})
+            known = dict(zip(asked, await asyncio.gather(*map(addresses_of, asked)), strict=True))
+    except TimeoutError:
+        return Links(seen)
     own = {
         each.peer: each.name
         for each in suspected
@@ -81,9 +86,8 @@ async def addresses_of(name: str) -> frozenset[Address]:
     """Return the addresses that the DNS gives *name*, of both families; none where it does not answer."""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            # The dot: no name of ours is tried below the domain of this machine.
-            found = await loop.getaddrinfo(f"{name}.", None, type=socket.SOCK_STREAM)
-    except OSError:  # no such name, no resolver, no answer in time
+        # The dot: no name of ours is tried below the domain of this machine.
+        found = await loop.getaddrinfo(f"{name}.", None, type=socket.SOCK_STREAM)
+    except OSError:  # no such name, or no resolver
         return frozenset()
     return frozenset(parse_address(str(place[0]).partition("%")[0]) for *_, place in found)

@@ -37,6 +37,7 @@ _log = structlog.get_logger()
 _NAME_TIMEOUT_SECONDS = 10
 # At who handed messages back, while more of them come.
 _MOST_LOOKS = 3
+_LONGEST_LOOK = timedelta(seconds=10)
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -48,8 +49,9 @@ async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
     """
     contact = await _under_lease(tools, claim, policy.times.first_wait) if claim.may_connect else None
     found = None
+    patience = min(_LONGEST_LOOK, tools.settings.probe.lease / (2 * (_MOST_LOOKS + 1)))  # else it is lost
     for is_last in (*(False,) * _MOST_LOOKS, True):
-        own = await linking.look(tools.store, claim, tools.addresses_of, tools.name_of)
+        own = await linking.look(tools.store, claim, tools.addresses_of, tools.name_of, patience)
         judge = partial(conclude, tools, claim, policy, contact, own, as_it_is=is_last)
         found = await asyncio.to_thread(judge)
         if found is not None:

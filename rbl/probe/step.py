@@ -26,7 +26,7 @@ from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
 from rbl.probe.lease import Lease
-from rbl.probe.linking import AddressesOf
+from rbl.probe.linking import AddressesOf, NameOf
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
 from rbl.probe.rows import envelope_of, planned_row
@@ -35,7 +35,7 @@ from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.runs import Claim
-from rbl.terms import Address, EnvelopeResult, Purpose
+from rbl.terms import EnvelopeResult, Purpose
 from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
@@ -57,8 +57,6 @@ _REASONS = {
 
 _Choose = Callable[[Session], Awaitable[list[Envelope]]]
 _Offer = Callable[[Session, list[Envelope]], Awaitable[int]]
-NameOf = Callable[[Address], Awaitable[str | None]]
-"""Returns the host name that the reverse DNS gives an address, or None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ import structlog
 from rbl.config import Settings
 from rbl.errors import Conflict, RblError, Unavailable
 from rbl.probe.connection import Clock
+from rbl.probe.linking import NameOf
 from rbl.probe.runner import name_of, run_step
-from rbl.probe.step import NameOf, Tools
+from rbl.probe.step import Tools
 from rbl.store import listings, retests, runs
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy

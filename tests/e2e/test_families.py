@@ -1,6 +1,9 @@
 """Servers of both families: tested over one, and delivering over the other."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -8,11 +11,11 @@ import pytest
 from tests.e2e import blocklist, needs, world
 from tests.e2e.blocklist import Blocklist
 from tests.e2e.hosts import Host, internet
-from tests.e2e.letters import hand_over
+from tests.e2e.letters import hand_over, letter
 from tests.e2e.postfix import OPEN_RELAY, Postfix, mailboxes
 from tests.e2e.servers import eventually
 from tests.e2e.unbound import Unbound
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import DnsAnswer, Visitor
 
 CUSTOMER = f"{world.CUSTOMER}@{world.ISP_DOMAIN}"
 RELAY, RELAY_6 = world.ADDRESSES["relay"][0], "2001:db8:66::66"
@@ -32,6 +35,16 @@ DUAL_STACK = {
     "smtp_address_preference": "ipv6",
     "smtp_bind_address6": RELAY_6,
 }
+# Open to whoever sends in the server's own name, written as an address; it prefers the older protocol.
+LITERALS_ONLY = {
+    **DUAL_STACK,
+    "mynetworks": "127.0.0.0/8",
+    "smtp_address_preference": "ipv4",
+    "smtpd_relay_restrictions": (
+        f"check_sender_access inline:{{{{[IPv6:{RELAY_6}]=permit}}}}, reject_unauth_destination"
+    ),
+}
+QNAME_6 = f"{'.'.join(reversed(ip_address(RELAY_6).exploded.replace(':', '')))}.{world.ZONE}"
 BOTH_FAMILIES = {"RBL_COLLECTOR__LISTEN": f"{COLLECTOR}:25,[{COLLECTOR_6}]:25"}
 
 
@@ -71,6 +84,15 @@ def nominate(rbl: Blocklist, hosts: dict[str, Host], isp: Postfix) -> None:
     assert rbl.nominate(Visitor(hosts["isp"]), spam)["address"] == RELAY
 
 
+def spam_over_ipv6() -> bytes:
+    """Return a spam as the ISP's mail exchanger would have taken it from the relay's IPv6 address."""
+    received = (
+        f"from mail.relay.example (mail.relay.example [IPv6:{RELAY_6}])\r\n"
+        f"\tby mx.isp.example (Postfix) with ESMTP id 4Xyz; {format_datetime(datetime.now(UTC))}\r\n"
+    )
+    return f"Received: {received}".encode() + letter("offers@spammer.example", CUSTOMER)
+
+
 @pytest.mark.root
 def test_one_host_of_both_families(
     hosts: dict[str, Host], isp: Postfix, relay: Postfix, sqlite_url: str
@@ -88,6 +110,27 @@ def test_one_host_of_both_families(
         assert f"<title>{RELAY} is listed" in page
         assert rbl.story(RELAY_6)["listed"] is False
         assert "event=family_left_out" not in rbl.log()
+
+
+@pytest.mark.root
+def test_tested_over_ipv6(hosts: dict[str, Host], isp: Postfix, relay: Postfix, sqlite_url: str) -> None:
+    """A server nominated by its IPv6 address is tested there, by literals too, and listed there."""
+    settings = {
+        **BOTH_FAMILIES,
+        "RBL_PROBE__SOURCE_ADDRESS": COLLECTOR_6,
+        "RBL_PROBE__ALLOW_RESERVED": "::/0",
+    }
+    relay.reconfigure(LITERALS_ONLY)
+    with blocklist.serving(hosts["blocklist"], sqlite_url, settings) as rbl:
+        assert rbl.nominate(Visitor(hosts["isp"]), spam_over_ipv6())["address"] == RELAY_6
+        eventually(lambda: f"peer={RELAY} tested={RELAY_6}" in rbl.log(), rbl.log)
+        rbl.await_state(RELAY_6, "listed")
+        envelope = rbl.story(RELAY_6)["proof"]["envelope"]
+        answer = Visitor(hosts["isp"]).ask(QNAME_6, "A", rbl.host.address)
+
+        assert f"[IPv6:{RELAY_6}]" in envelope["mail_from"]
+        assert answer == DnsAnswer("NOERROR", ("127.0.0.2",))
+        assert rbl.story(RELAY)["listed"] is False
 
 
 @pytest.mark.root

@@ -1,8 +1,9 @@
 """Asking whether who handed messages back is the tested host, at the end of a step."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -30,11 +31,14 @@ class Dns:
         self.addresses = addresses
         self.reverse = reverse
         self.asked: list[str] = []
+        self.is_away = False
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def addresses_of(self, name: str) -> frozenset[Address]:
         self.asked.append(name)
         self.meanwhile()
+        if self.is_away:
+            await asyncio.get_running_loop().create_future()
         return frozenset(self.addresses.get(name, ()))
 
     async def name_of(self, _address: Address) -> str | None:
@@ -70,7 +74,7 @@ def first_token(store: Store) -> str:
         return probes.envelopes(session, 1)[0].token
 
 
-def step(store: Store, clock: Clock, dns: Dns, *peers: tuple[Address, str]) -> Verdict:
+def step(store: Store, clock: Clock, dns: Dns, *peers: tuple[Address, str], **changed: object) -> Verdict:
     """Test a relay whose messages come back by each of *peers* (address and EHLO)."""
     make_due(store, clock())
 
@@ -82,14 +86,16 @@ def step(store: Store, clock: Clock, dns: Dns, *peers: tuple[Address, str]) -> V
 
     async def story() -> Verdict:
         async with host.running():
-            return await run_step(tools(store, host.port, clock, dns), relay.claim(store, clock()), POLICY)
+            return await run_step(
+                tools(store, host.port, clock, dns, changed), relay.claim(store, clock()), POLICY
+            )
 
     return asyncio.run(story())
 
 
-def tools(store: Store, port: int, clock: Clock, dns: Dns) -> Tools:
+def tools(store: Store, port: int, clock: Clock, dns: Dns, changed: Mapping[str, object]) -> Tools:
     """Return what a step needs, with a DNS."""
-    made = make_tools(store, port, clock)
+    made = make_tools(store, port, clock, **changed)
     return replace(made, name_of=dns.name_of, addresses_of=dns.addresses_of)
 
 
@@ -159,6 +165,14 @@ def test_who_comes_while_the_dns_is_asked(store: Store, clock: Clock) -> None:
     dns.meanwhile = second
 
     assert Verdict.OPEN is step(store, clock, dns, (THIRD, NAME))
+
+
+def test_dns_that_is_away(store: Store, clock: Clock) -> None:
+    """A resolver that does not answer holds the verdict up for a part of the lease, and a person looks."""
+    dns = Dns({NAME: {TESTED, OTHER}})
+    dns.is_away = True
+
+    assert Verdict.MULTIHOP is step(store, clock, dns, (OTHER, NAME), lease=timedelta(seconds=1))
 
 
 def test_a_crowd_that_does_not_end(store: Store, clock: Clock) -> None:
