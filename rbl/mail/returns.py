@@ -12,7 +12,7 @@ writing transaction: strangers know the tokens of tests that are over. Log event
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -55,6 +55,16 @@ def meaning(received: Received, expected: Expected | None, key: bytes) -> Envelo
     return EnvelopeResult.MULTIHOP
 
 
+def meaning_as_host(received: Received, expected: Expected, key: bytes) -> EnvelopeResult | None:
+    """Return what the message means if its peer is the tested host by its address of the other family.
+
+    Whether it is that is asked at the end of the step; None where the peer is of the same family.
+    """
+    if received.peer.version == expected.tested.version:
+        return None
+    return meaning(replace(received, peer=expected.tested), expected, key)
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     """A message for one of its recipients."""
@@ -62,6 +72,7 @@ class _Arrival:
     recipient: str
     expected: Expected
     kind: EnvelopeResult | None
+    as_host: EnvelopeResult | None = None  # if the peer proves to be the tested host by another address
 
 
 class Returns:
@@ -107,7 +118,10 @@ class Returns:
                 expected = receipts.expected(session, _token(recipient))
                 kind = meaning(received, expected, self._key)
                 if expected is not None and receipts.says_something(kind, expected.standing):
-                    found.append(_Arrival(recipient, expected, kind))
+                    as_host = meaning_as_host(received, expected, self._key)
+                    found.append(
+                        _Arrival(recipient, expected, kind, as_host if as_host is not kind else None)
+                    )
         return found
 
     def _write(self, received: Received, arrivals: list[_Arrival]) -> None:
@@ -150,6 +164,7 @@ def _receipt(received: Received, arrival: _Arrival) -> NewReceipt:
     return NewReceipt(
         token=_token(arrival.recipient),
         kind=arrival.kind,
+        as_host=arrival.as_host,
         peer=received.peer,
         helo=received.helo,
         mail_from=received.mail_from,

@@ -76,13 +76,15 @@ def conclude(
         runs.held(session, claim)
         if not (as_it_is or own.seen.issuperset(links.handed_back(session, claim.run_id))):
             return None
-        links.prove(session, claim, own.addresses)
+        by_itself = links.prove(session, claim, own.addresses)
         rows = probes.envelopes(session, claim.run_id)
         heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
         offered = [_offered(row, heard, policy.times) for row in rows]
-        returned = [
-            Returned(one.kind, claim.address if one.peer in own.addresses else one.peer)
+        returned = [Returned(kind, claim.address) for kind in by_itself]
+        returned += [
+            Returned(one.kind, one.peer)
             for one in probes.receipts(session, claim.run_id)
+            if one.peer not in own.addresses
         ]
         found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
         more = any(row.result is None for row in rows)

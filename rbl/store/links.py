@@ -43,34 +43,30 @@ def own_names(session: Session, claim: Claim) -> Sequence[str]:
 
 
 def handed_back(session: Session, run_id: int) -> Sequence[HandedBack]:
-    """Return who else than the tested address handed messages of the run back, the first first."""
+    """Return who handed back what means something else if it was the host itself, the first first."""
     rows = session.execute(
         select(Receipt.peer, Receipt.helo)
         .join(ProbeEnvelope, ProbeEnvelope.id == Receipt.envelope_id)
-        .where(ProbeEnvelope.run_id == run_id, Receipt.kind == EnvelopeResult.MULTIHOP)
+        .where(ProbeEnvelope.run_id == run_id, Receipt.as_host.is_not(None))
         .order_by(Receipt.id)
     )
     return list(dict.fromkeys(HandedBack(peer, helo) for peer, helo in rows))[:_MOST_PEERS]
 
 
-def prove(session: Session, claim: Claim, peers: Collection[Address]) -> None:
-    """Mark as relayed what *peers* handed back, which are the tested host itself.
+def prove(session: Session, claim: Claim, peers: Collection[Address]) -> Sequence[EnvelopeResult]:
+    """Take *peers* for the tested host: mark what they relayed, and return what they handed back.
 
     Raises:
         Conflict: the run is held by this worker no more.
     """
     held(session, claim)
-    if not peers:
-        return
     rows = session.execute(
-        select(ProbeEnvelope)
+        select(ProbeEnvelope, Receipt.as_host)
         .join(Receipt, Receipt.envelope_id == ProbeEnvelope.id)
-        .where(
-            ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.result == EnvelopeResult.MULTIHOP,
-            Receipt.kind == EnvelopeResult.MULTIHOP,
-            Receipt.peer.in_(peers),
-        )
-    ).scalars()
-    for row in rows:
-        row.result = EnvelopeResult.RELAYED
+        .where(ProbeEnvelope.run_id == claim.run_id, Receipt.as_host.is_not(None), Receipt.peer.in_(peers))
+        .order_by(Receipt.id)
+    ).all()
+    for envelope, kind in rows:
+        if kind is EnvelopeResult.RELAYED:
+            envelope.result = kind
+    return [kind for _, kind in rows if kind is not None]

@@ -145,6 +145,8 @@ class Receipt(Base):
     id: Mapped[Key]
     envelope_id: Mapped[int | None] = mapped_column(ForeignKey("probe_envelopes.id"))
     kind: Mapped[EnvelopeResult | None] = mapped_column(word(EnvelopeResult))  # None: log only
+    # The same if the peer is the tested host by its address of the other family, where that is another.
+    as_host: Mapped[EnvelopeResult | None] = mapped_column(word(EnvelopeResult))
     peer: Mapped[Address] = mapped_column(AddressText)
     helo: Mapped[str]
     mail_from: Mapped[str]

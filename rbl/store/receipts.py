@@ -65,7 +65,10 @@ _USUAL = Quota(per_token=2**20, per_run=2**22, in_all=2**30)  # what the setting
 
 @dataclass(frozen=True, slots=True)
 class NewReceipt:
-    """What the collector took: *kind* RELAYED, MULTIHOP or BOUNCED, or None for what proves nothing."""
+    """What the collector took: *kind* RELAYED, MULTIHOP or BOUNCED, or None for what proves nothing.
+
+    *as_host* is the kind that it has if *peer* is the tested host by its address of the other family.
+    """
 
     token: str  # with its first letter: r… of a recipient, s… of a sender
     kind: EnvelopeResult | None
@@ -75,6 +78,7 @@ class NewReceipt:
     rcpt_to: str
     message: bytes
     received_at: datetime
+    as_host: EnvelopeResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +150,14 @@ def keep(
     run = _lock_run(session, envelope.run_id)
     session.refresh(envelope)  # another receipt may have come while we waited for the lock
     if _was_closed_since(envelope):
-        new = replace(new, kind=None)
+        new = replace(new, kind=None, as_host=None)
     if not says_something(new.kind, _standing(session, run)):
         return Kept.DROPPED
     message = b"" if again else zlib.compress(new.message)
     row = Receipt(
         envelope_id=envelope.id,
         kind=new.kind,
+        as_host=new.as_host,
         peer=new.peer,
         helo=new.helo[:_LONGEST_TEXT],
         mail_from=new.mail_from[:_LONGEST_TEXT],

@@ -89,6 +89,51 @@ def test_ipv6_site_is_a_slash_64() -> None:
     assert EnvelopeResult.MULTIHOP == returns.meaning(other, tested, KEY)
 
 
+@pytest.mark.parametrize(
+    ("arrival", "expected", "as_host", "why"),
+    [
+        (
+            received(peer="2001:db8::1"),
+            EXPECTED,
+            EnvelopeResult.RELAYED,
+            "our message, by the other family",
+        ),
+        (received(peer="203.0.113.5"), EXPECTED, None, "another host of the same family"),
+        (received(), EXPECTED, None, "the tested address itself"),
+        (
+            received(BOUNCE, peer="2001:db8::1", mail_from=""),
+            EXPECTED,
+            EnvelopeResult.BOUNCED,
+            "a bounce is one from either address",
+        ),
+        (received(message(run="8"), peer="2001:db8::1"), EXPECTED, None, "the message of another run"),
+        (received(message(key=b"x" * 32), peer="2001:db8::1"), EXPECTED, None, "not our signature"),
+    ],
+)
+def test_meaning_if_the_peer_is_the_host(
+    arrival: Received, expected: Expected, as_host: EnvelopeResult | None, why: str
+) -> None:
+    """By its other address a host proves what it would by the tested one, and no more."""
+    assert as_host == returns.meaning_as_host(arrival, expected, KEY), why
+
+
+def test_it_is_kept_with_the_message(store: Store) -> None:
+    """Where it is another meaning than that of a stranger's message."""
+    waiting(store)
+    keeper = returns.Returns(store, KEY, steps.ROOM)
+    for peer, content in (("2001:db8::1", ours()), ("2001:db8::2", b"Subject: hello\r\n\r\nspam\r\n")):
+        keeper.keep(replace(arriving(content, "r1x1"), peer=ip_address(peer)))
+    keeper.keep(arriving(ours(), "r1x1"))
+    with store.reading() as session:
+        found = session.execute(select(Receipt.kind, Receipt.as_host).order_by(Receipt.id)).all()
+
+    assert [
+        (EnvelopeResult.MULTIHOP, EnvelopeResult.RELAYED),
+        (None, None),
+        (EnvelopeResult.RELAYED, None),
+    ] == [tuple(row) for row in found]
+
+
 class Clock:
     """Seconds that a test moves."""
 

@@ -51,9 +51,16 @@ def clock() -> Clock:
     return Clock()
 
 
-def arrive(store: Store, recipient: str, peer: Address, helo: str) -> None:
+def arrive(
+    store: Store,
+    recipient: str,
+    peer: Address,
+    helo: str,
+    as_host: EnvelopeResult | None = EnvelopeResult.RELAYED,
+) -> None:
     """Let a message arrive at the collector by way of *peer*."""
     kind = EnvelopeResult.MULTIHOP
+    is_other_family = peer.version != TESTED.version
     new = NewReceipt(
         token=recipient.partition("@")[0].lower(),
         kind=kind,
@@ -63,6 +70,7 @@ def arrive(store: Store, recipient: str, peer: Address, helo: str) -> None:
         rcpt_to=recipient,
         message=b"x",
         received_at=steps.NOW,
+        as_host=as_host if is_other_family else None,
     )
     with store.writing() as session:
         receipts.keep(session, new)
@@ -151,6 +159,24 @@ def test_one_of_two_peers_is_the_host(store: Store, clock: Clock) -> None:
     dns = Dns({NAME: {TESTED, OTHER}})
 
     assert Verdict.OPEN is step(store, clock, dns, (THIRD, "third.example"), (OTHER, NAME))
+
+
+def test_what_proves_nothing_of_the_host_itself(store: Store, clock: Clock) -> None:
+    """A message that would be no proof from the tested address is none from its other one."""
+    make_due(store, clock())
+    dns = Dns({NAME: {TESTED, OTHER}})
+    host = Relay(
+        on_message=lambda recipient, _: arrive(store, recipient, OTHER, NAME, EnvelopeResult.BOUNCED)
+    )
+
+    async def story() -> Verdict:
+        async with host.running():
+            claim = relay.claim(store, clock())
+            return await run_step(tools(store, host.port, clock, dns, {}), claim, POLICY)
+
+    found = asyncio.run(story())
+
+    assert found not in {Verdict.OPEN, Verdict.MULTIHOP, Verdict.CLOSED}
 
 
 def test_who_comes_while_the_dns_is_asked(store: Store, clock: Clock) -> None:
