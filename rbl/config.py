@@ -16,12 +16,13 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from rbl.configcollector import CollectorStore
+from rbl.configcollector import CollectorDomains, CollectorStore
 from rbl.configdatabase import Database
 from rbl.configlists import Lists
+from rbl.configprobe import NamesOfTests
 from rbl.configquotas import KeyQuotas
 from rbl.configretention import Retention
-from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
+from rbl.configvalues import Address, Duration, HexSecret, Network, Section, Several, quoted
 from rbl.configweb import WebLimits
 from rbl.errors import ConfigError
 
@@ -146,13 +147,11 @@ class Web(Section):
     limits: WebLimits = WebLimits()
 
 
-class Collector(Section):
+class Collector(CollectorDomains):
     """The SMTP server that our test messages come back to."""
 
     listen: ListenAt = Listen("127.0.0.1", 2525)
     """Address and port for SMTP. The world sends to port 25."""
-    domain: Hostname = "relaytest.localhost"
-    """The domain of the test recipients. Its MX must be this collector and nothing else."""
     max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)
     """The largest message taken: far above any bounce of a 4 KiB test message."""
     heartbeat: Duration = Field(
@@ -162,23 +161,19 @@ class Collector(Section):
     store: CollectorStore = CollectorStore()
 
 
-class Probe(Section):
+class Probe(NamesOfTests):
     """The relay tester. Off until it has an identity and is told that testing is wanted."""
 
     enabled: bool = False
     """Whether tests go out at all."""
     acknowledge: bool = False
     """Say true once you have read docs/probing.md: you answer for the tests this machine makes."""
-    ehlo_name: Hostname | None = None
-    """The tester's host name; must resolve to source_address and back."""
     contact: str | None = None
     """A mail address read by people; it stands in every test message."""
     source_address: Address | None = None
     """The address that tests come from."""
     second_source_address: Address | None = None
     """A second source network: tells a host that blocks our tester from one that is down."""
-    sender_domain: Hostname | None = None
-    """The domain of the test senders; by default the collector's."""
     port: int = Field(default=25, ge=1, le=65535)
     """The port that is tested; any but 25 is for test networks."""
     allow_reserved: Several[Network] = ()

@@ -84,6 +84,6 @@ async def listening(
     await sink.start(sockets.listen("collector", own.listen))
     await attendant.begin()
     try:
-        yield f"{sink.bound} for {own.domain}"
+        yield f"{sink.bound} for {', '.join(own.names)}"
     finally:
         await asyncio.gather(attendant.end(), sink.stop(shared=sockets.are_shared))

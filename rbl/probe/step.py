@@ -10,6 +10,7 @@ look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
-from rbl.probe import message, platforms
+from rbl.probe import identity, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
@@ -81,7 +82,7 @@ class Step:
         self._claim = claim
         self._first_wait = first_wait
         self._probe = tools.settings.probe
-        self._identity = identity_of(tools.settings)
+        self._identity: Identity  # as soon as it is known what the host has seen
         self._deadline = asyncio.get_running_loop().time() + self._probe.run_timeout.total_seconds()
         self._began = tools.clock()
         self._messages = 0
@@ -100,6 +101,7 @@ class Step:
             Unavailable: the database does not answer.
         """
         rows = await asyncio.to_thread(self._rows)
+        await asyncio.to_thread(self._identify, rows)
         self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
         if self._claim.look_again:
             await self._again()
@@ -295,6 +297,14 @@ class Step:
         with self._tools.store.reading() as session:
             return probes.relayed_last(session, self._claim.host_id)
 
+    def _identify(self, rows: list[EnvelopeRow]) -> None:
+        """Choose by which names the step goes: those of its plan, else some that the host has not seen."""
+        with self._tools.store.reading() as session:
+            seen = probes.names_seen(session, self._claim.host_id)
+        chosen = identity.choose(self._tools.settings, seen, secrets.SystemRandom())
+        self._identity = identity.of_plan(rows) or chosen
+        self._probe = self._probe.model_copy(update={"ehlo_name": self._identity.ehlo_name or None})
+
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:
             return list(probes.envelopes(session, self._claim.run_id))
@@ -303,7 +313,12 @@ class Step:
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
     ) -> None:
         with self._tools.store.writing() as session:
-            probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
+            probes.plan(
+                session,
+                self._claim,
+                [planned_row(each, self._identity.ehlo_name) for each in planned],
+                hostname,
+            )
             probes.greeted(session, self._claim, told, platform)
 
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
@@ -338,9 +353,3 @@ class Step:
 
 async def _given(_session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
     return [envelope_of(row) for row in rows]
-
-
-def identity_of(settings: Settings) -> Identity:
-    """Return the names that the tester goes by."""
-    domain = settings.collector.domain
-    return Identity(settings.probe.ehlo_name or "", domain, settings.probe.sender_domain or domain)
