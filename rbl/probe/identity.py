@@ -1,36 +1,59 @@
 """By which names a test goes: the tester's in EHLO, the domains of its recipients and of its senders.
 
 Who discards or refuses the names that he knows of us must meet others: so a test takes, as long as there
-are any, names that its host has not seen, and shows no more of them than it needs. Pure.
+are any, names that its host has not seen, and shows no more of them than it needs. A pure choice
+(``choose``), and the look into the database that it needs.
 """
 
+import secrets
 from collections.abc import Sequence
 from random import Random
 
 from rbl.config import Settings
 from rbl.probe.plan import Identity
+from rbl.store import probes
+from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Names
 
 # With fewer domains a plan keeps to one, so that the next test has another.
 _LEAST_FOR_TWO = 3
 
 
+def of_step(store: Store, settings: Settings, host_id: int, rows: Sequence[EnvelopeRow]) -> Identity:
+    """Return by which names a step goes: those of its plan in *rows*, else some that the host has not seen.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    planned = of_plan(rows)
+    if planned is not None:
+        return planned
+    with store.reading() as session:
+        seen = probes.names_seen(session, host_id)
+    return choose(settings, seen, secrets.SystemRandom())
+
+
 def choose(settings: Settings, seen: Sequence[Names | None], dice: Random) -> Identity:
     """Return by which names a test goes whose host has *seen* those, the latest last.
 
-    None among them stands for the main names. What has not been seen comes first, drawn by *dice*; then
-    what was not seen for longest. Of three and more domains the forms take turns with a second one, in
-    another top-level domain where there is one, and one that was seen before rather than a new one.
+    None among them stands for the main names, and a name counts as seen in whatever place it was. What
+    has not been seen comes first, drawn by *dice*; then what was not seen for longest. Of three and more
+    domains the forms take turns with a second one, in another top-level domain where there is one, and
+    one that was seen before rather than a new one.
     """
     main = _main(settings)
-    known = [names or main for names in seen]
-    domains = _freshest(settings.collector.names, [one.recipient_domain for one in known], dice)
-    senders = _freshest(settings.probe.author_domains, [one.sender_domain for one in known], dice)
-    tester = _freshest(settings.probe.tester_names, [one.ehlo_name for one in known], dice)
+    known = [
+        name
+        for names in (names or main for names in seen)
+        for name in (names.recipient_domain, names.sender_domain, names.ehlo_name)
+    ]
+    domains = _freshest(settings.collector.names, known, dice)
+    senders = _freshest(settings.probe.author_domains, known, dice)
+    tester = _freshest(settings.probe.tester_names, known, dice)
     domain, *further = domains
     others: tuple[tuple[str, str], ...] = ()
     if len(domains) >= _LEAST_FOR_TWO:
-        shown = [one for one in further if any(one == names.recipient_domain for names in known)]
+        shown = [one for one in further if one in known]
         second = min(shown or further, key=lambda one: _top(one) == _top(domain))
         others = ((second, senders[0] if senders else second),)
     return Identity(tester[0] if tester else "", domain, senders[0] if senders else domain, others)

@@ -10,7 +10,6 @@ look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -101,7 +100,10 @@ class Step:
             Unavailable: the database does not answer.
         """
         rows = await asyncio.to_thread(self._rows)
-        await asyncio.to_thread(self._identify, rows)
+        self._identity = await asyncio.to_thread(
+            identity.of_step, self._tools.store, self._tools.settings, self._claim.host_id, rows
+        )
+        self._probe = self._probe.model_copy(update={"ehlo_name": self._identity.ehlo_name or None})
         self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
         if self._claim.look_again:
             await self._again()
@@ -296,14 +298,6 @@ class Step:
     def _relayed_last(self) -> str | None:
         with self._tools.store.reading() as session:
             return probes.relayed_last(session, self._claim.host_id)
-
-    def _identify(self, rows: list[EnvelopeRow]) -> None:
-        """Choose by which names the step goes: those of its plan, else some that the host has not seen."""
-        with self._tools.store.reading() as session:
-            seen = probes.names_seen(session, self._claim.host_id)
-        chosen = identity.choose(self._tools.settings, seen, secrets.SystemRandom())
-        self._identity = identity.of_plan(rows) or chosen
-        self._probe = self._probe.model_copy(update={"ehlo_name": self._identity.ehlo_name or None})
 
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:

@@ -8,7 +8,10 @@ import pytest
 from rbl.config import Collector, Probe, Settings
 from rbl.probe import identity
 from rbl.probe.plan import Identity
+from rbl.store import probes
+from rbl.store.engine import Store
 from rbl.store.probes import Names
+from rbl.terms import EnvelopeResult as R
 from tests.store import steps
 
 DOMAINS = ("relaytest.example", "t.relays.example.org", "mail.check.example.net", "tests.example.com")
@@ -107,6 +110,36 @@ def test_tests_of_before_had_the_main_names(seed: int) -> None:
 
     assert DOMAINS[0] != chosen.recipient_domain
     assert (TESTERS[1], True) == (chosen.ehlo_name, chosen.sender_domain != SENDERS[0])
+
+
+def test_a_name_is_seen_wherever_it_stood() -> None:
+    """A domain of senders that has been seen is no new one of recipients."""
+    both = ("a.example", "b.example")
+    settings = Settings(collector=Collector(domains=both), probe=Probe(sender_domains=("a.example",)))
+    seen = [Names("c.example", "a.example", "t.example")]
+
+    assert {"b.example"} == {
+        identity.choose(settings, seen, Random(seed)).recipient_domain for seed in SEEDS
+    }
+
+
+def test_a_step_goes_by_what_the_database_knows(store: Store) -> None:
+    """Its plan's names; without a plan, others than those of the test before."""
+    steps.set_up(store)
+    steps.nominate(store, steps.nominator(store))
+    claim = steps.must_claim(store)
+    seen = Names(DOMAINS[0], SENDERS[0], TESTERS[0])
+    row = replace(steps.envelope(claim.run_id, 1), names=seen, result=R.REFUSED, reply="554")
+    with store.writing() as session:
+        probes.plan(session, claim, [row], None)
+    fresh = identity.of_step(store, MANY, claim.host_id, [])
+
+    assert Identity(TESTERS[0], DOMAINS[0], SENDERS[0]) == identity.of_step(
+        store, MANY, claim.host_id, [row]
+    )
+    assert TESTERS[1] == fresh.ehlo_name
+    assert fresh.recipient_domain != DOMAINS[0]
+    assert fresh.sender_domain != SENDERS[0]
 
 
 def test_a_plan_goes_on_by_its_names() -> None:
