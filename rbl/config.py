@@ -16,13 +16,14 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from rbl import configsource
-from rbl.configcollector import CollectorStore
+from rbl.configcollector import CollectorDomains, CollectorStore
 from rbl.configdatabase import Database
 from rbl.configlists import Lists
+from rbl.configprobe import NamesOfTests
 from rbl.configquotas import KeyQuotas
 from rbl.configretention import Retention
 from rbl.configsource import PREFIX
-from rbl.configvalues import Address, Duration, HexSecret, Hostname, Network, Section, Several, quoted
+from rbl.configvalues import Address, Duration, HexSecret, Network, Section, Several, quoted
 from rbl.configweb import WebLimits
 from rbl.errors import ConfigError
 
@@ -152,14 +153,12 @@ class Web(Section):
     limits: WebLimits = WebLimits()
 
 
-class Collector(Section):
+class Collector(CollectorDomains):
     """The SMTP server that our test messages come back to."""
 
     listen: ListensAt = Field(default=(Listen("127.0.0.1", 2525),), min_length=1)
     """Addresses and ports for SMTP, of every family in which the domain's MX has addresses. The world sends
     to port 25."""
-    domain: Hostname = "relaytest.localhost"
-    """The domain of the test recipients. Its MX must be this collector and nothing else."""
     max_message_octets: int = Field(default=256 * 1024, ge=16 * 1024)
     """The largest message taken: far above any bounce of a 4 KiB test message."""
     heartbeat: Duration = Field(
@@ -169,15 +168,13 @@ class Collector(Section):
     store: CollectorStore = CollectorStore()
 
 
-class Probe(Section):
+class Probe(NamesOfTests):
     """The relay tester. Off until it has an identity and is told that testing is wanted."""
 
     enabled: bool = False
     """Whether tests go out at all."""
     acknowledge: bool = False
     """Say true once you have read docs/probing.md: you answer for the tests this machine makes."""
-    ehlo_name: Hostname | None = None
-    """The tester's host name; must resolve to source_address and back."""
     contact: str | None = None
     """A mail address read by people; it stands in every test message."""
     source_address: Address | None = None
@@ -187,8 +184,6 @@ class Probe(Section):
     page_listen: ListensAt = ()
     """Addresses and ports where the worker serves, over HTTP, a page that says what a test is. Visitors of
     the ehlo_name come to port 80. None: there is no page."""
-    sender_domain: Hostname | None = None
-    """The domain of the test senders; by default the collector's."""
     port: int = Field(default=25, ge=1, le=65535)
     """The port that is tested; any but 25 is for test networks."""
     allow_reserved: Several[Network] = ()
@@ -218,7 +213,8 @@ class Probe(Section):
 
     @model_validator(mode="after")
     def _page_says_who(self) -> Self:
-        missing = [name for name in ("ehlo_name", "contact") if getattr(self, name) is None]
+        named = {"ehlo_name": self.tester_names, "contact": self.contact}
+        missing = [name for name, value in named.items() if not value]
         if self.page_listen and missing:
             msg = f"the page at page_listen says who tests: set {', '.join(missing)}"
             raise ValueError(msg)

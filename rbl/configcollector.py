@@ -1,10 +1,27 @@
-"""The settings of what the collector keeps: ``[collector.store]``."""
+"""The settings of what mail the collector takes, and of what it keeps: ``[collector.store]``."""
 
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from rbl.configvalues import Section
+from rbl.configvalues import Hostname, Section, Several
+
+
+class CollectorDomains(Section):
+    """Whose mail the collector takes."""
+
+    domain: Hostname = "relaytest.localhost"
+    """The domain of the test recipients. Its MX must be this collector and nothing else."""
+    domains: Several[Hostname] = ()
+    """The same where there are several, the main one first; a domain that is set stands before them. In
+    different top-level domains and of different depths, each with an MX of its own name: tests choose among
+    them, and a retest takes one that the host has not seen."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every domain whose mail is taken, the main one first."""
+        main = (self.domain,) if "domain" in self.model_fields_set or not self.domains else ()
+        return tuple(dict.fromkeys((*main, *self.domains)))
 
 
 class CollectorStore(Section):

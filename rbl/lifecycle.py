@@ -235,6 +235,12 @@ def after_step(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime)
                 None,
                 "our message came back from another host: a person must look at the chain",
             )
+        case Verdict.UNCLEAR:
+            return Outcome(
+                Event.BLOCK,
+                None,
+                "something came back that may be our message or an answer to it: a person must look at it",
+            )
         case Verdict.DEFERRED | Verdict.UNREACHABLE | Verdict.ERROR:
             return _try_again(verdict, facts, policy, now)
 

@@ -46,6 +46,7 @@ class Verdict(StrEnum):
 
     OPEN = "open"  # at least one of our messages came back by way of this host
     MULTIHOP = "multihop"  # it came back, but another host delivered it
+    UNCLEAR = "unclear"  # what came back may be our message or an answer to it: a person must look
     CLOSED = "closed"  # every envelope refused, or every message taken was bounced or lost for 72 h
     UNPROVEN = "unproven"  # messages were taken and may still come back
     DEFERRED = "deferred"  # temporary refusals (4xx): try the same again later
@@ -65,6 +66,7 @@ class EnvelopeResult(StrEnum):
     BOUNCED = "bounced"  # the message came back as a bounce: accepted, not relayed
     RELAYED = "relayed"  # the message came back: proof
     MULTIHOP = "multihop"  # the message came back from another host
+    UNCLEAR = "unclear"  # the host sent something to the recipient: our message, or an answer to it?
     AUTH_REQUIRED = "auth-required"  # 530: only for users who sign in
     DROPPED = "dropped"  # the connection was closed in the middle
     TIMEOUT = "timeout"  # no answer in time: says nothing

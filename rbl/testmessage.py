@@ -1,11 +1,13 @@
-"""The mark that makes a message ours, and what a message that comes back with it means.
+"""The marks that make a message ours: in its header, in its Message-ID, and in the first line of its text.
 
-The tester (``probe``) signs the mark into the header of every test message; the collector (``mail``)
-reads it again. Only the *outer* header counts: a bounce carries our message in its body or in an
-attached part, and a bounce proves the opposite of relaying. Reads hostile octets, raises nothing.
-Header fields as in RFC 5322 §2.2, bounces as in RFC 3461 §6 and RFC 6522.
+The tester (``probe``) signs them into every test message; the collector (``mail.marks``) looks for them.
+Each is a code of its own for the place where it stands and for the token of the one recipient that the
+message is for: who read one of them in a reply or a bounce cannot write it elsewhere, and none is worth
+anything at another test's token. Some messages bear in their header, instead of the code, a mark that
+names run, test and host. Pure. Header fields as in RFC 5322 §2.2.
 """
 
+import base64
 import hmac
 import re
 from dataclasses import dataclass
@@ -25,7 +27,23 @@ _MARK = re.compile(
 )
 _RUN = re.compile(r"[0-9A-Za-z_-]{1,40}")
 _TEST = re.compile(r"T[0-9]{2}")
-_REPORT = re.compile(rb"multipart/report\b", re.IGNORECASE)
+_CODE_OCTETS = 15  # 120 bits: 24 letters of base32 without padding
+# What may stand before the code in the first line of the text. The collector knows a text of ours that
+# nothing precedes by it, and so tells it from one that somebody quotes.
+OPENINGS = (
+    "Relay test",
+    "Open relay test",
+    "This is a relay test, number",
+    "Test of a mail relay, number",
+    "This message is a test of a mail server:",
+    "A mail server is being tested:",
+    "Mail server test",
+    "Number of this test:",
+    "A test message for a mail server:",
+    "To whom it may concern: relay test",
+    "Check of a mail server, number",
+    "An automatic test of a mail server:",
+)
 
 
 class TokenKind(StrEnum):
@@ -35,12 +53,12 @@ class TokenKind(StrEnum):
     SENDER = "s"  # where a server sends the bounce of the test
 
 
-class Return(StrEnum):
-    """What a message at the collector means for the test that its token names."""
+class Place(StrEnum):
+    """Where in a message a code stands."""
 
-    RELAYED = "relayed"  # our own message: somebody delivered it here, which proves relaying
-    BOUNCE = "bounce"  # the server took the message and gave it back to its sender
-    UNKNOWN = "unknown"  # neither: kept, and changes nothing
+    HEADER = "header"  # in some field of the header, whatever its name
+    MESSAGE_ID = "message-id"  # in the local part of the Message-ID
+    BODY = "body"  # in the first line of the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +96,7 @@ def read_marker(message: bytes, key: bytes) -> Marker | None:
 
     The inverse of ``mark``. A message with two such fields was tampered with and has none.
     """
-    fields = [value for name, value in _header(message)[0] if name == MARK_FIELD.lower().encode()]
+    fields = [value for name, value in _header(message) if name == MARK_FIELD.lower().encode()]
     if len(fields) != 1:
         return None
     found = _MARK.fullmatch(fields[0].decode("ascii", "replace").strip())
@@ -91,22 +109,13 @@ def read_marker(message: bytes, key: bytes) -> Marker | None:
     return marker if hmac.compare_digest(_signature(marker, key), found["sig"]) else None
 
 
-def classify(message: bytes, mail_from: str, kind: TokenKind, key: bytes) -> Return:
-    """Return what *message*, sent from *mail_from* ("" for ``<>``) to a token of *kind*, means.
+def code(place: Place, token: str, key: bytes) -> str:
+    """Return the code at *place* of the message for the recipient *token*: 24 lower-case characters.
 
-    The caller has looked the token up, and still has to see that a relayed message's marker names
-    the run and the test of that token: this function says only that the message is one of ours.
+    Cut from an HMAC-SHA256: nobody without the key can make it, not even from those of the other places.
     """
-    if kind is TokenKind.SENDER:
-        return Return.BOUNCE
-    fields, body = _header(message)
-    if not mail_from and _is_report(fields):
-        return Return.BOUNCE  # ours is text/plain: whatever else its header says, this is a report
-    if read_marker(message, key) is not None:
-        return Return.RELAYED
-    if not mail_from and f"{MARK_FIELD}:".lower().encode() in body.lower():
-        return Return.BOUNCE  # the bounce of a test whose sender is its recipient, or a qmail bounce
-    return Return.UNKNOWN
+    signed = hmac.digest(key, f"mark {place.value} {token}".encode(), "sha256")[:_CODE_OCTETS]
+    return base64.b32encode(signed).decode("ascii").lower()
 
 
 def _signed_part(marker: Marker) -> str:
@@ -117,12 +126,8 @@ def _signature(marker: Marker, key: bytes) -> str:
     return hmac.digest(key, _signed_part(marker).encode(), "sha256").hex()
 
 
-def _is_report(fields: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"content-type" and _REPORT.match(value.lstrip()) for name, value in fields)
-
-
-def _header(message: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return the outer header as (lower-case name, unfolded value) pairs, and the rest of *message*.
+def _header(message: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the outer header of *message* as (lower-case name, unfolded value) pairs.
 
     Own code, since a general parser takes a bare CR for a line end, by which a bounce could carry
     a field of ours into its own header. The header ends at the first empty line, or at the first
@@ -142,4 +147,4 @@ def _header(message: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
         else:
             break
         start = after
-    return fields, message[start:]
+    return fields

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from rbl.configcollector import CollectorStore
+from rbl.configcollector import CollectorDomains, CollectorStore
 
 
 def test_the_parts_fit_the_whole() -> None:
@@ -16,3 +16,13 @@ def test_the_parts_fit_the_whole() -> None:
     ):
         with pytest.raises(ValidationError, match="octets must not be less than octets_per_test"):
             CollectorStore.model_validate(wrong)
+
+
+def test_the_domains_of_the_collector() -> None:
+    """The old setting stands for the main one, before those of the new; without any it is the default."""
+    assert ("relaytest.localhost",) == CollectorDomains().names
+    assert ("a.example",) == CollectorDomains(domain="a.example").names
+    assert ("b.example", "c.example") == CollectorDomains(domains=("b.example", "c.example")).names
+    assert ("a.example", "b.example") == CollectorDomains(
+        domain="a.example", domains=("b.example", "a.example")
+    ).names

@@ -1,5 +1,6 @@
-"""The signed mark, and what a message that carries it means."""
+"""The signed marks, and the reading of the one that names run, test and host."""
 
+import re
 from ipaddress import ip_address
 
 import pytest
@@ -10,11 +11,11 @@ from rbl.errors import BadInput
 from rbl.terms import Address
 from rbl.testmessage import (
     MARK_FIELD,
+    OPENINGS,
     Marker,
-    Return,
-    TokenKind,
+    Place,
     address_literal,
-    classify,
+    code,
     mark,
     read_marker,
 )
@@ -115,50 +116,25 @@ def test_read_marker_takes_any_octets(message: bytes) -> None:
     assert read_marker(message, KEY) is None
 
 
-@given(message=st.binary(), mail_from=st.text(), kind=st.sampled_from(TokenKind))
-def test_nobody_without_the_key_makes_a_relayed_message(
-    message: bytes, mail_from: str, kind: TokenKind
-) -> None:
-    """Whatever octets arrive, they are never taken for a relayed message of ours."""
-    assert classify(message, mail_from, kind, KEY) is not Return.RELAYED
-
-
-NOTED = ours(before="Content-Type: multipart/report; boundary=b\r\n")
-
-
-@pytest.mark.parametrize(
-    ("message", "mail_from", "kind", "expected", "why"),
-    [
-        (ours(), "s1@example.org", TokenKind.RECIPIENT, Return.RELAYED, "our own message"),
-        (ours(), "", TokenKind.RECIPIENT, Return.RELAYED, "the test with the null sender came through"),
-        (
-            REPORT,
-            "",
-            TokenKind.RECIPIENT,
-            Return.BOUNCE,
-            "bounce of the test whose sender is its recipient",
-        ),
-        (QMAIL_BOUNCE, "", TokenKind.RECIPIENT, Return.BOUNCE, "qmail bounces are plain text"),
-        (REPORT, "", TokenKind.SENDER, Return.BOUNCE, "bounce to the sender"),
-        (
-            ours(),
-            "x@example.org",
-            TokenKind.SENDER,
-            Return.BOUNCE,
-            "the sender's address is no relay's target",
-        ),
-        (NOTED, "", TokenKind.RECIPIENT, Return.BOUNCE, "a report that copies our header into its own"),
-        (NOTED, "s1@example.org", TokenKind.RECIPIENT, Return.RELAYED, "no bounce: it has a sender"),
-        (REPORT, "x@example.org", TokenKind.RECIPIENT, Return.UNKNOWN, "forwarded by somebody"),
-        (b"Subject: buy\r\n\r\nnow\r\n", "x@example.org", TokenKind.RECIPIENT, Return.UNKNOWN, "spam"),
-        (b"Subject: away\r\n\r\nI am away\r\n", "", TokenKind.RECIPIENT, Return.UNKNOWN, "an auto-reply"),
-    ],
+@given(
+    one=st.tuples(st.sampled_from(Place), st.text(), st.binary(min_size=1)),
+    other=st.tuples(st.sampled_from(Place), st.text(), st.binary(min_size=1)),
 )
-def test_what_comes_back_is_told_apart(
-    message: bytes, mail_from: str, kind: TokenKind, expected: Return, why: str
+def test_a_code_is_of_one_place_one_token_and_one_key(
+    one: tuple[Place, str, bytes], other: tuple[Place, str, bytes]
 ) -> None:
-    """A relayed message, a bounce and anything else are told apart."""
-    assert expected == classify(message, mail_from, kind, KEY), why
+    """No code is that of another place, token or key, and each is made of letters and digits."""
+    place, token, key = one
+    hashed = [(each[0], each[1], each[2].rstrip(b"\0")) for each in (one, other)]  # as HMAC pads keys
+
+    assert (hashed[0] == hashed[1]) == (code(*one) == code(*other))
+    assert re.fullmatch(r"[a-z2-7]{24}", code(place, token, key))
+
+
+def test_openings_are_letters_only() -> None:
+    """The collector compares letters and digits, and takes nothing for ours that begins with another."""
+    assert all(opening[0].isalpha() and opening.isascii() for opening in OPENINGS)
+    assert len(OPENINGS) == len(set(OPENINGS))
 
 
 def test_marker_that_cannot_be_read_back_is_refused() -> None:

@@ -84,6 +84,6 @@ async def listening(
     await sink.start(sockets.listen_at("collector", own.listen, "collector.listen"))
     await attendant.begin()
     try:
-        yield f"{' '.join(map(str, sink.bound))} for {own.domain}"
+        yield f"{' '.join(map(str, sink.bound))} for {', '.join(own.names)}"
     finally:
         await asyncio.gather(attendant.end(), sink.stop(shared=sockets.are_shared))

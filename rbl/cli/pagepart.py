@@ -27,7 +27,7 @@ async def page(built: Built) -> AsyncIterator[str]:
     task = asyncio.create_task(server.serve())
     try:
         with built.watches.of("page", task_runs(task)):
-            yield f"{' '.join(f'http://{each}' for each in bound)} for {settings.probe.ehlo_name}"
+            yield f"{' '.join(f'http://{each}' for each in bound)} for {settings.probe.tester_names[0]}"
     finally:
         server.should_exit = True
         await task

@@ -281,7 +281,7 @@ async def collector(built: Built) -> AsyncIterator[str]:
         collectorpart.listening(
             built.settings, built.store, key, worker_name(), built.sockets, limits
         ) as line,
-        mailexchangers.looked_up([own.domain], own.listen),
+        mailexchangers.looked_up(own.names, own.listen),
     ):
         yield line
 

@@ -49,8 +49,8 @@ class Recipient:
     token: str | None
 
 
-def own_recipient(address: str, domain: str) -> Recipient | None:
-    """Return whose *address* is where it is one at *domain* that we take, else None.
+def own_recipient(address: str, domains: tuple[str, ...]) -> Recipient | None:
+    """Return whose *address* is where it is one at any of *domains* that we take, else None.
 
     Case does not matter, nor a trailing dot. A source route is ignored (RFC 5321 §3.3), and
     ``postmaster`` needs no domain (§2.3.5). Whether the token is ours is not looked at.
@@ -59,7 +59,7 @@ def own_recipient(address: str, domain: str) -> Recipient | None:
     local, at, host = bare.lower().rpartition("@")
     if bare.lower() == _POSTMASTER:
         return Recipient(bare, None)
-    if not (at and bare.isascii() and host.removesuffix(".") == domain):
+    if not (at and bare.isascii() and host.removesuffix(".") in domains):
         return None
     if local in _PEOPLE:
         return Recipient(bare, None)

@@ -1,9 +1,11 @@
 """What a message at the collector means for the test whose token it carries.
 
-A pure decision (``meaning``), and the one transaction that keeps the message. Proof is our own
-signed mark in the outer header, arriving for the very token of that test, from the tested host
-itself (or its neighbour on the same /24 or /64, as behind address translation). From anywhere else
-it took a second hop, and a person looks at the chain. The verdict is the worker's to say.
+A pure decision (``meaning``), and the one transaction that keeps the message. Proof is any of our
+own signed marks where none but our message has it, arriving for the very token of that test, from the
+tested host itself (or its neighbour on the same /24 or /64, as behind address translation). From
+anywhere else it took a second hop, and a person looks at the chain. What the host itself sends to a
+recipient that nobody else knows, and what is no answer by its own words, is our message or nobody can
+tell: a person looks at that, too. The verdict is the worker's to say.
 
 What says nothing any more (a bounce after the test's end) is looked at and not kept, without a
 writing transaction: strangers know the tokens of tests that are over. Log event: ``returned``.
@@ -16,14 +18,15 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from rbl import testmessage
 from rbl.addresses import neighbourhood
+from rbl.mail import answers, marks, source
+from rbl.mail.answers import Answer
 from rbl.mail.delivery import Received, ReturnsFull
+from rbl.mail.marks import Marks
 from rbl.store import receipts
 from rbl.store.engine import Store
 from rbl.store.receipts import Expected, Kept, NewReceipt, Quota, Standing
 from rbl.terms import EnvelopeResult
-from rbl.testmessage import Return, TokenKind
 
 # How long the sum of all that is kept is believed; what was added meanwhile is added to it.
 _COUNTED_SECONDS = 60.0
@@ -32,27 +35,63 @@ _log = structlog.get_logger()
 
 
 def meaning(received: Received, expected: Expected | None, key: bytes) -> EnvelopeResult | None:
-    """Return RELAYED, MULTIHOP or BOUNCED, or None for what proves nothing and is only kept.
+    """Return RELAYED, MULTIHOP, UNCLEAR or BOUNCED, or None for what proves nothing and is only kept.
 
     *expected* is what is known of the token, None where it is none of ours.
     """
     if expected is None:
         return None
-    kind = TokenKind.SENDER if expected.is_sender_token else TokenKind.RECIPIENT
-    match testmessage.classify(received.message, received.mail_from, kind, key):
-        case Return.BOUNCE:
-            return EnvelopeResult.BOUNCED
-        case Return.UNKNOWN:
-            return None
-        case Return.RELAYED:
-            pass
-    marker = testmessage.read_marker(received.message, key)
-    of_this_test = (str(expected.run_id), expected.test_id, expected.tested)
-    if marker is None or (marker.run, marker.test, marker.target) != of_this_test:
-        return None  # a message of another test, sent to this token by somebody who knows both
+    outer = source.part(received.message)
+    said = answers.read(outer)
+    if said.delay and (expected.is_sender_token or not received.mail_from):
+        return None  # the message is under way still
+    if expected.is_sender_token or (said.report and not received.mail_from):
+        return EnvelopeResult.BOUNCED
+    found = marks.find(outer, received.mail_from, expected, key)
+    if expected.standing is not Standing.AWAITED and not found.quoted:
+        # The addresses of a test that is over are public: they tell no more of who wrote this.
+        found = replace(found, author=False, envelope=False)
     if received.peer in neighbourhood(expected.tested):
+        return _from_the_host(received.mail_from, said, found, expected)
+    return _from_elsewhere(received.mail_from, said, found)
+
+
+def _from_the_host(mail_from: str, said: Answer, found: Marks, expected: Expected) -> EnvelopeResult | None:
+    """Return what a message of the tested host itself means, by what it says and bears.
+
+    The answers of programs and people quote and attach our message, and no part of it stands where we put
+    it. Some copy our header into theirs; only what has the test's own sender for its sender or author is
+    ours whatever it says of itself.
+    """
+    has_sender = bool(mail_from) or expected.mail_from == "<>"  # the test's own sender is none: no bounce
+    if found.envelope and not (expected.is_own_sender and said.answer):  # who answers there, answers as it
         return EnvelopeResult.RELAYED
-    return EnvelopeResult.MULTIHOP
+    if said.sent_again and found.outside:
+        return EnvelopeResult.UNCLEAR
+    if found.author and has_sender:
+        return EnvelopeResult.RELAYED
+    if found.outside:
+        is_plain = found.signed_header and not said.answer
+        return EnvelopeResult.RELAYED if is_plain else EnvelopeResult.UNCLEAR
+    if said.answer:
+        return EnvelopeResult.BOUNCED if said.bounce and found.quoted and not mail_from else None
+    if found.opens_text and has_sender:
+        return EnvelopeResult.RELAYED
+    if not mail_from and expected.is_own_sender:
+        return EnvelopeResult.BOUNCED if found.quoted else None
+    return EnvelopeResult.UNCLEAR
+
+
+def _from_elsewhere(mail_from: str, said: Answer, found: Marks) -> EnvelopeResult | None:
+    """Return what a message of another host means: only one that had our message in hand has marks of it.
+
+    The addresses of a test are no secret from its host, so they alone say nothing here.
+    """
+    if found.signed_header or (found.quoted and (found.author or found.envelope)):
+        return EnvelopeResult.MULTIHOP
+    if found.opens_text and mail_from and not said.answer:
+        return EnvelopeResult.MULTIHOP
+    return EnvelopeResult.BOUNCED if found.quoted and not mail_from else None
 
 
 def meaning_as_host(received: Received, expected: Expected, key: bytes) -> EnvelopeResult | None:

@@ -92,8 +92,8 @@ class _Handler:
         del server
         assert isinstance(transaction.content, bytes)
         sender = transaction.mail_from or ""
-        domain = self._collector.settings.domain
-        read = (envelope.own_recipient(address, domain) for address in transaction.rcpt_tos)
+        domains = self._collector.settings.names
+        read = (envelope.own_recipient(address, domains) for address in transaction.rcpt_tos)
         taken = [one for one in read if one is not None]
         received = Received(
             peer=self._peer,
@@ -143,7 +143,7 @@ class Session(SMTP):
             data_size_limit=collector.settings.max_message_octets,
             enable_SMTPUTF8=True,  # a HELO or a sender of eight bits must not cost us a message
             decode_data=False,
-            hostname=collector.settings.domain,
+            hostname=collector.settings.names[0],
             ident="ESMTP relay test collector",
             timeout=limits.command_timeout.total_seconds(),
             command_call_limit=_MAX_COMMANDS,
@@ -213,7 +213,7 @@ class Session(SMTP):
         """Take a recipient that is a token worth a message, or one whom people read, and no other."""
         assert self.envelope is not None
         path = envelope.read_path("TO:", arg or "")
-        recipient = envelope.own_recipient(path.address, self._collector.settings.domain) if path else None
+        recipient = envelope.own_recipient(path.address, self._collector.settings.names) if path else None
         if not self.envelope.mail_from:
             await self.push("503 5.5.1 say MAIL first")
         elif path is None:

@@ -33,18 +33,28 @@ TOO_LONG = "not applicable: longer than a command line may be"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who tests: the name in EHLO, the domain of the recipients (our collector) and of the senders."""
+    """Who tests: the name in EHLO, the domain of the recipients (our collector) and of the senders.
+
+    *others* are further pairs of the two, with which the forms of a plan take turns.
+    """
 
     ehlo_name: str
     recipient_domain: str
     sender_domain: str
+    others: tuple[tuple[str, str], ...] = ()
+
+    def of_form(self, number: int) -> "Identity":
+        """Return what the form *number* (0: the first) of a plan goes by."""
+        pairs = ((self.recipient_domain, self.sender_domain), *self.others)
+        return Identity(self.ehlo_name, *pairs[number % len(pairs)])
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """One form: the arguments of MAIL FROM and RCPT TO exactly as they are sent.
 
-    *recipient_token* and *sender_token* are the whole local parts, ``r…`` and ``s…``. *skipped*
+    *recipient_token* and *sender_token* are the whole local parts, ``r…`` and ``s…``, and the domains those
+    of the addresses that the message names; empty: not known, from before they were kept. *skipped*
     says why the form does not apply to this host; its arguments are then empty.
 
     Raises:
@@ -58,6 +68,8 @@ class Envelope:
     recipient_token: str
     sender_token: str
     skipped: str | None = None
+    recipient_domain: str = ""
+    sender_domain: str = ""
 
     def __post_init__(self) -> None:
         arguments = (self.mail_from, self.rcpt_to)
@@ -160,7 +172,9 @@ def plan(
     name = host_name(hostname) if hostname is not None else None
     forms = _FORMS + tuple(form for form in _EXTENSIONS if form.test in extensions or form.test == first)
     forms = tuple(sorted(forms, key=lambda form: form.test != first))
-    return tuple(_envelope(form, target, identity, name, token) for form in forms)
+    return tuple(
+        _envelope(form, target, identity.of_form(number), name, token) for number, form in enumerate(forms)
+    )
 
 
 def suggested(platform: str | None, accepted: frozenset[str]) -> frozenset[str]:
@@ -207,7 +221,7 @@ def _envelope(
         skipped = TOO_LONG
     if skipped is not None:
         mail_from = rcpt_to = ""
-    return Envelope(form.test, form.title, mail_from, rcpt_to, tl, sl, skipped)
+    return Envelope(form.test, form.title, mail_from, rcpt_to, tl, sl, skipped, td, identity.sender_domain)
 
 
 def _not_applicable(templates: str, hostname: str | None, domain: str | None) -> str | None:

@@ -2,12 +2,12 @@
 
 from rbl.probe import plan
 from rbl.probe.plan import Envelope
-from rbl.store.probes import EnvelopeRow
+from rbl.store.probes import EnvelopeRow, Names
 from rbl.terms import EnvelopeResult
 
 
-def planned_row(envelope: Envelope) -> EnvelopeRow:
-    """Return *envelope* as it is stored before it is tried."""
+def planned_row(envelope: Envelope, ehlo_name: str) -> EnvelopeRow:
+    """Return *envelope* as it is stored before it is tried; *ehlo_name* is said in its session."""
     return EnvelopeRow(
         id=0,  # the database gives it
         test_id=envelope.test,
@@ -18,6 +18,7 @@ def planned_row(envelope: Envelope) -> EnvelopeRow:
         result=None if envelope.skipped is None else EnvelopeResult.NOT_RUN,
         reply=envelope.skipped,
         sent_at=None,
+        names=Names(envelope.recipient_domain, envelope.sender_domain, ehlo_name),
     )
 
 
@@ -30,4 +31,6 @@ def envelope_of(row: EnvelopeRow) -> Envelope:
         row.rcpt_to,
         row.token,
         row.sender_token,
+        recipient_domain=row.names.recipient_domain if row.names else "",
+        sender_domain=row.names.sender_domain if row.names else "",
     )

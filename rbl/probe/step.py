@@ -21,7 +21,7 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
-from rbl.probe import linking, message, platforms
+from rbl.probe import identity, linking, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
@@ -81,7 +81,7 @@ class Step:
         self._claim = claim
         self._first_wait = first_wait
         self._probe = tools.settings.probe
-        self._identity = identity_of(tools.settings)
+        self._identity: Identity  # as soon as it is known what the host has seen
         self._deadline = asyncio.get_running_loop().time() + self._probe.run_timeout.total_seconds()
         self._began = tools.clock()
         self._messages = 0
@@ -100,6 +100,10 @@ class Step:
             Unavailable: the database does not answer.
         """
         rows = await asyncio.to_thread(self._rows)
+        self._identity = await asyncio.to_thread(
+            identity.of_step, self._tools.store, self._tools.settings, self._claim.host_id, rows
+        )
+        self._probe = self._probe.model_copy(update={"ehlo_name": self._identity.ehlo_name or None})
         self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
         if self._claim.look_again:
             await self._again()
@@ -303,7 +307,12 @@ class Step:
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
     ) -> None:
         with self._tools.store.writing() as session:
-            probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
+            probes.plan(
+                session,
+                self._claim,
+                [planned_row(each, self._identity.ehlo_name) for each in planned],
+                hostname,
+            )
             probes.greeted(session, self._claim, told, platform)
 
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
@@ -338,9 +347,3 @@ class Step:
 
 async def _given(_session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
     return [envelope_of(row) for row in rows]
-
-
-def identity_of(settings: Settings) -> Identity:
-    """Return the names that the tester goes by."""
-    domain = settings.collector.domain
-    return Identity(settings.probe.ehlo_name or "", domain, settings.probe.sender_domain or domain)

@@ -54,7 +54,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A message of this run at the collector: RELAYED, MULTIHOP or BOUNCED, handed over by *peer*."""
+    """A message of this run at the collector: RELAYED, MULTIHOP, UNCLEAR or BOUNCED, from *peer*."""
 
     kind: EnvelopeResult
     peer: Address
@@ -81,6 +81,8 @@ def verdict(
     if any(form.result is EnvelopeResult.QUEUED and form.awaited for form in forms):
         return Verdict.UNPROVEN
     if forms and all(_is_conclusive(form) for form in forms):
+        if any(message.kind is EnvelopeResult.UNCLEAR for message in returned):
+            return Verdict.UNCLEAR  # no other form proved anything, and this one may have
         refused = [form for form in forms if form.result in _REFUSALS]
         blocked = len(refused) == len(forms) and all(names_us(form.reply, names) for form in refused)
         return Verdict.TESTER_BLOCKED if blocked else Verdict.CLOSED
@@ -107,7 +109,7 @@ def _is_conclusive(form: Offered) -> bool:
     A bounce counts only for a message that was handed over: anybody who saw the sender's address
     can write to it.
     """
-    if form.result in _REFUSALS:
+    if form.result in _REFUSALS or form.result is EnvelopeResult.UNCLEAR:
         return True
     if form.result is EnvelopeResult.BOUNCED:
         return form.taken

@@ -15,8 +15,15 @@ from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Rece
 from rbl.store.runs import Claim, held
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
+# Envelopes of a host whose names are looked at: some thirty tests, of a year and more.
+_MOST_LOOKED_AT = 1_000
 _LONGEST_REPLY = 2_000  # characters; a reply of RFC 5321 §4.5.3.1.5 has 512 octets a line
-_PROVEN_BY_RECEIPT = {EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP, EnvelopeResult.BOUNCED}
+_PROVEN_BY_RECEIPT = {
+    EnvelopeResult.RELAYED,
+    EnvelopeResult.MULTIHOP,
+    EnvelopeResult.UNCLEAR,
+    EnvelopeResult.BOUNCED,
+}
 _TEMPORARY = (EnvelopeResult.DEFERRED, EnvelopeResult.TIMEOUT, EnvelopeResult.DROPPED)
 
 
@@ -33,6 +40,16 @@ class EnvelopeRow:
     result: EnvelopeResult | None
     reply: str | None
     sent_at: datetime | None
+    names: "Names | None" = None  # by which it goes; None: of before they were kept
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a host sees of us in an envelope and its session: two domains, and the name in EHLO."""
+
+    recipient_domain: str
+    sender_domain: str
+    ehlo_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,7 @@ def envelopes(session: Session, run_id: int) -> Sequence[EnvelopeRow]:
             row.result,
             row.reply,
             row.sent_at,
+            names=_names(row),
         )
         for row in rows
     ]
@@ -96,6 +114,26 @@ def relayed_last(session: Session, host_id: int) -> str | None:
         .order_by(ProbeRun.id.desc(), ProbeEnvelope.id)
         .limit(1)
     ).scalar_one_or_none()
+
+
+def names_seen(session: Session, host_id: int) -> Sequence[Names | None]:
+    """Return the names by which the host was tested, the latest last, each combination once.
+
+    None stands for those of tests from before they were kept. What was never offered is left out.
+    """
+    rows = session.execute(
+        select(ProbeEnvelope)
+        .join(ProbeRun, ProbeRun.id == ProbeEnvelope.run_id)
+        .where(
+            ProbeRun.host_id == host_id,
+            func.coalesce(ProbeEnvelope.result, EnvelopeResult.QUEUED) != EnvelopeResult.NOT_RUN,
+            ProbeEnvelope.result.is_not(None) | ProbeEnvelope.reply.is_not(None),
+        )
+        .order_by(ProbeEnvelope.id.desc())
+        .limit(_MOST_LOOKED_AT)
+    ).scalars()
+    latest_first = dict.fromkeys(_names(row) for row in rows)
+    return list(reversed(latest_first))
 
 
 def count_connections(session: Session, host_id: int, since: datetime) -> int:
@@ -147,6 +185,9 @@ def plan(session: Session, claim: Claim, planned: Sequence[EnvelopeRow], hostnam
                 result=envelope.result,
                 reply=envelope.reply,
                 sent_at=envelope.sent_at,
+                recipient_domain=envelope.names.recipient_domain if envelope.names else None,
+                sender_domain=envelope.names.sender_domain if envelope.names else None,
+                ehlo_name=envelope.names.ehlo_name if envelope.names else None,
             )
         )
         session.flush()  # one by one: the ids keep the plan's order
@@ -206,6 +247,12 @@ def try_again(session: Session, claim: Claim, unheard: Collection[str] = ()) -> 
     ).scalars()
     for row in rows:
         row.result = None
+
+
+def _names(row: ProbeEnvelope) -> Names | None:
+    if row.recipient_domain is None or row.sender_domain is None or row.ehlo_name is None:
+        return None
+    return Names(row.recipient_domain, row.sender_domain, row.ehlo_name)
 
 
 def _has_bounced(session: Session, envelope: ProbeEnvelope) -> bool:

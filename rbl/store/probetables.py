@@ -114,6 +114,10 @@ class ProbeEnvelope(Base):
     sender_token: Mapped[str] = mapped_column(String(48), unique=True)
     mail_from: Mapped[str]
     rcpt_to: Mapped[str]
+    # What the host sees of us in it, so that another test can go by other names; NULL: of before.
+    recipient_domain: Mapped[str | None] = mapped_column(String(253))
+    sender_domain: Mapped[str | None] = mapped_column(String(253))
+    ehlo_name: Mapped[str | None] = mapped_column(String(253))
     result: Mapped[EnvelopeResult | None] = mapped_column(word(EnvelopeResult))
     reply: Mapped[str | None]
     sent_at: Mapped[datetime | None]  # when the host took the message

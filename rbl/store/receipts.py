@@ -8,6 +8,7 @@ better. Where there is no room for something that nothing kept says already, tha
 
 import hashlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -28,8 +29,16 @@ _MOST_ALIKE = 20
 _SHARES = {
     None: 0.4,
     EnvelopeResult.BOUNCED: 0.7,
+    EnvelopeResult.UNCLEAR: 0.8,
     EnvelopeResult.MULTIHOP: 0.85,
     EnvelopeResult.RELAYED: 1.0,
+}
+# What weighs more is not undone by what weighs less and comes later.
+_RANKS: Mapping[EnvelopeResult | None, int] = {
+    EnvelopeResult.RELAYED: 4,
+    EnvelopeResult.MULTIHOP: 3,
+    EnvelopeResult.UNCLEAR: 2,
+    EnvelopeResult.BOUNCED: 1,
 }
 
 
@@ -65,7 +74,7 @@ _USUAL = Quota(per_token=2**20, per_run=2**22, in_all=2**30)  # what the setting
 
 @dataclass(frozen=True, slots=True)
 class NewReceipt:
-    """What the collector took: *kind* RELAYED, MULTIHOP or BOUNCED, or None for what proves nothing.
+    """What the collector took: *kind* as ``mail.returns`` says, None for what proves nothing.
 
     *as_host* is the kind that it has if *peer* is the tested host by its address of the other family.
     """
@@ -83,7 +92,11 @@ class NewReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known of the envelope that a token belongs to."""
+    """What is known of the envelope that a token belongs to.
+
+    *token* is its recipient's and *sender_token* its sender's, whichever was asked for; *mail_from* the
+    argument of MAIL FROM as it was sent.
+    """
 
     envelope_id: int
     run_id: int
@@ -91,6 +104,14 @@ class Expected:
     tested: Address
     is_sender_token: bool
     standing: Standing = Standing.AWAITED
+    token: str = ""
+    sender_token: str = ""
+    mail_from: str = ""
+
+    @property
+    def is_own_sender(self) -> bool:
+        """Whether the recipient is its own sender, so that bounces of the test come to it, too."""
+        return bool(self.token) and self.token in self.mail_from.lower()
 
 
 def expected(session: Session, token: str) -> Expected | None:
@@ -112,6 +133,9 @@ def expected(session: Session, token: str) -> Expected | None:
         address,
         is_sender_token=token != envelope.token,
         standing=_standing(session, run),
+        token=envelope.token,
+        sender_token=envelope.sender_token,
+        mail_from=envelope.mail_from,
     )
 
 
@@ -257,7 +281,7 @@ def _mark(session: Session, run: ProbeRun, envelope: ProbeEnvelope, new: NewRece
     """
     if new.kind is None or (new.kind is EnvelopeResult.BOUNCED and envelope.sent_at is None):
         return
-    if envelope.result is not EnvelopeResult.RELAYED:  # proof is not undone by a later bounce
+    if _RANKS.get(envelope.result, 0) <= _RANKS[new.kind]:  # proof is not undone by a later bounce
         envelope.result = new.kind
     if run.finished_at is not None:
         _give_way(session, run, new.received_at)

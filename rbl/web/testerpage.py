@@ -51,10 +51,10 @@ def page(settings: Settings, list_name: str, times: Policy, style: str) -> str:
     return views.ENVIRONMENT.get_template("tester.html.j2").render(
         style=style,
         list_name=list_name,
-        name=probe.ehlo_name,
+        name=probe.tester_names[0],
         contact=probe.contact,
         sources=[source for source in sources if source is not None],
-        domain=settings.collector.domain,
+        domain=settings.collector.names[0],
         public_url=settings.web.public_url,
         probe=probe,
         times=times,

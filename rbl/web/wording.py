@@ -50,6 +50,7 @@ _STATES: Mapping[State, str] = {
 _VERDICTS: Mapping[Verdict, str] = {
     Verdict.OPEN: "Open: a test message came back through the server.",
     Verdict.MULTIHOP: "A test message came back by way of another server: a person will look at the chain.",
+    Verdict.UNCLEAR: "Something came back that may be our message or an answer to it: a person will look.",
     Verdict.CLOSED: "Closed: the server relayed none of our test messages.",
     Verdict.UNPROVEN: "The server took a test message, and we wait for it to come back.",
     Verdict.DEFERRED: "The server asked us to come back later.",
@@ -67,6 +68,7 @@ RESULTS: Mapping[EnvelopeResult | None, str] = {
     EnvelopeResult.BOUNCED: "message taken, then bounced",
     EnvelopeResult.RELAYED: "relayed: the message came back to us",
     EnvelopeResult.MULTIHOP: "came back by way of another server",
+    EnvelopeResult.UNCLEAR: "something came back, and it is not clear what",
     EnvelopeResult.AUTH_REQUIRED: "only for users who sign in",
     EnvelopeResult.DROPPED: "connection closed",
     EnvelopeResult.TIMEOUT: "no answer in time",

@@ -227,3 +227,18 @@ def test_another_host_delivers(
 
         assert f"event=returned kind=multihop peer={smart_host.address} tested={RELAY}" in rbl.log()
         assert rbl.story(smart_host.address)["state"] is None
+
+
+@pytest.mark.root
+def test_stripped_header_hides_no_relay(
+    hosts: dict[str, Host], isp: Postfix, relay: Postfix, sqlite_url: str
+) -> None:
+    """A relay that takes all X- fields and the Message-ID out of what it relays is listed all the same."""
+    postmaster = Visitor(hosts["isp"])
+    with blocklist.serving(hosts["blocklist"], sqlite_url, SECONDS_FOR_DAYS) as rbl:
+        spam = spam_received(hosts["spammer"], RELAY, isp)
+        relay.reconfigure({**OPEN_RELAY, "header_checks": "regexp:{{/^(X-.*|Message-ID):/ IGNORE}}"})
+        rbl.nominate(postmaster, spam)
+        rbl.await_state(RELAY, "listed")
+
+        assert f"event=returned kind=relayed peer={RELAY} tested={RELAY}" in rbl.log()

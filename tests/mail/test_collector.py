@@ -687,6 +687,25 @@ def test_stop_does_not_wait_for_ever(running: Running) -> None:
         assert b"" == line.reply()
 
 
+def test_several_domains(running: Running) -> None:
+    """Tokens, and the letters of people, are taken at each of its domains, and at no other."""
+    second, third = "mail.tests.example.org", "relaytest.example.net"
+    settings = config.Collector(listen=Listen("127.0.0.1", 0), domain=DOMAIN, domains=(second, third))
+    box = running.mailbox
+    running.collector = Collector(settings, box.deliver, Tokens(KEY, box.ask), box.note)
+    running.run(running.collector.start())
+    token = TO.partition("@")[0]
+    replies = {}
+    with client(running.collector.bound) as smtp:
+        smtp.ehlo()
+        for domain in (DOMAIN, second.upper(), f"{third}.", "example.org", "tests.example.org"):
+            smtp.mail("a@b.example")
+            replies[domain] = [smtp.rcpt(f"{who}@{domain}")[0] for who in (token, "postmaster", "abuse")]
+            smtp.rset()
+
+    assert [[250] * 3] * 3 + [[550] * 3] * 2 == list(replies.values())
+
+
 def test_address_in_use(running: Running, listen: Listen) -> None:
     """An address that is taken is a fault of the configuration."""
     box = running.mailbox

@@ -76,7 +76,7 @@ def test_own_recipient(address: str, recipient: str | None) -> None:
     token = None if recipient is None else recipient.partition("@")[0].lower()
     expected = None if recipient is None else Recipient(recipient, token)
 
-    assert expected == envelope.own_recipient(address, "d.example")
+    assert expected == envelope.own_recipient(address, ("d.example",))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_own_recipient(address: str, recipient: str | None) -> None:
 )
 def test_people(address: str, *, ours: bool) -> None:
     """Postmaster, also without a domain, and abuse at ours are people's; nobody else is."""
-    found = envelope.own_recipient(address, "d.example")
+    found = envelope.own_recipient(address, ("d.example",))
 
     assert ours is (found is not None and found.token is None)
 

@@ -1,6 +1,7 @@
 """One step of a probe run, with a real database and real mail servers."""
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
 from rbl.store.probetables import ProbeRun
 from rbl.terms import Act, EnvelopeResult, State, Verdict
-from rbl.testmessage import read_marker
+from rbl.testmessage import Place, code
 from tests.probe import relay
 from tests.probe.relay import HOST, KEY, POLICY, Clock, Relay, come_back, make_due, make_tools, until
 from tests.probe.scripted import Do, ScriptedServer
@@ -79,17 +80,18 @@ def test_open_relay_is_listed_at_the_first_return(store: Store, clock: Clock) ->
 
 
 def test_message_names_run_test_and_host(store: Store, clock: Clock) -> None:
-    """The message that a host gets carries the mark of the very test it was sent for."""
+    """The message that a host gets carries the marks of the very test it was sent for."""
     make_due(store, clock())
     host = Relay()
 
     async def story() -> None:
         async with host.running():
             await step(store, host.port, clock)
-        marker = read_marker(host.messages[0], KEY)
+        token = host.recipients[0].partition("@")[0]
 
-        assert marker is not None
-        assert (marker.run, marker.test, str(marker.target)) == ("1", "T01", HOST)
+        assert f"<{token}@" in rows(store)[0].rcpt_to
+        assert code(Place.BODY, token, KEY) in re.sub(r"\W", "", host.messages[0].decode())
+        assert f"[{HOST}]".encode() in host.messages[0]
         assert b"spam that came through this server was reported (2026-03-01)" in host.messages[0]
 
     run(story())

@@ -39,6 +39,8 @@ OUR_MESSAGE = Returned(R.RELAYED, HOST)
 FROM_POOL = Returned(R.RELAYED, NEIGHBOUR)
 FROM_STRANGER = Returned(R.RELAYED, STRANGER)
 A_BOUNCE = Returned(R.BOUNCED, HOST)
+SOMETHING = Returned(R.UNCLEAR, HOST)
+UNCLEAR_FORM = Offered("T09", R.UNCLEAR, taken=True)
 OK = Contact.GREETED
 
 
@@ -63,6 +65,12 @@ OK = Contact.GREETED
         ),
         ([Offered("T01", R.MULTIHOP)], [], OK, Verdict.DEFERRED, "nor this"),
         ([ACCEPTED], [], OK, Verdict.DEFERRED, "an accepted recipient proves nothing"),
+        # something came, and nobody can tell what
+        ([UNCLEAR_FORM, REFUSED], [SOMETHING], OK, Verdict.UNCLEAR, "never closed for it"),
+        ([REFUSED, REFUSED], [SOMETHING], OK, Verdict.UNCLEAR, "nor if it is refused by now"),
+        ([UNCLEAR_FORM, UNTRIED], [SOMETHING], OK, Verdict.UNPROVEN, "another form may say more"),
+        ([UNCLEAR_FORM, QUEUED], [SOMETHING], OK, Verdict.UNPROVEN, "another may come back"),
+        ([UNCLEAR_FORM, QUEUED], [SOMETHING, OUR_MESSAGE], OK, Verdict.OPEN, "proof is proof"),
         # closed
         ([REFUSED, NO_DATA, LOG_IN], [], OK, Verdict.CLOSED, "every form refused"),
         ([LOG_IN], [], OK, Verdict.CLOSED, "only for users who sign in"),

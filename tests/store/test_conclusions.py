@@ -44,6 +44,7 @@ def next_due(store: Store) -> datetime | None:
         (Verdict.ERROR, State.DEFERRED, timedelta(minutes=15), "our fault is not the host's"),
         (Verdict.TESTER_BLOCKED, State.REVIEW, None, "a person must decide"),
         (Verdict.MULTIHOP, State.REVIEW, None, "a person must look at the chain"),
+        (Verdict.UNCLEAR, State.REVIEW, None, "a person must look at what came"),
     ],
 )
 def test_a_verdict_on_a_nominated_host(
@@ -84,6 +85,7 @@ def test_a_verdict_on_a_nominated_host(
         (Verdict.ERROR, State.RETEST_QUEUED, timedelta(minutes=15), "our fault delists nobody"),
         (Verdict.TESTER_BLOCKED, State.LISTED, None, "blocking us is no way out"),
         (Verdict.MULTIHOP, State.LISTED, None, "listed, and a person looks"),
+        (Verdict.UNCLEAR, State.LISTED, None, "listed, and a person looks at this, too"),
     ],
 )
 def test_a_verdict_on_a_listed_host(

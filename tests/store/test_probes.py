@@ -1,14 +1,23 @@
 """What is inside a run: envelopes in their order, the dialogue line by line, and what became of each."""
 
+from dataclasses import replace
+
 import pytest
 
 from rbl.store import probes
 from rbl.store.engine import Store
-from rbl.store.probes import Tried
+from rbl.store.probes import Names, Tried
 from rbl.store.runs import Claim
 from rbl.terms import EnvelopeResult, TranscriptLine
 from tests.store import steps
 from tests.store.steps import MINUTE, NOW
+
+STAYING = [
+    EnvelopeResult.RELAYED,
+    EnvelopeResult.BOUNCED,
+    EnvelopeResult.MULTIHOP,
+    EnvelopeResult.UNCLEAR,
+]
 
 
 @pytest.fixture
@@ -69,13 +78,33 @@ def test_what_became_of_an_envelope_is_recorded(opened: Store, claimed: Claim) -
     assert (EnvelopeResult.DROPPED, "x" * 2000, NOW) == (row.result, row.reply, row.sent_at)
 
 
-@pytest.mark.parametrize("kind", [EnvelopeResult.RELAYED, EnvelopeResult.BOUNCED, EnvelopeResult.MULTIHOP])
+@pytest.mark.parametrize("kind", STAYING)
 def test_what_a_receipt_said_stays(opened: Store, claimed: Claim, kind: EnvelopeResult) -> None:
     """A worker that records later than the message came back does not overwrite what that proved."""
     steps.come_back(opened, claimed.run_id, NOW, kind)
     steps.take(opened, claimed, NOW)
 
     assert kind is steps.results(opened, claimed.run_id)[1]
+
+
+def test_names_that_a_host_has_seen_are_told(opened: Store, claimed: Claim) -> None:
+    """The latest last, each once; what was not offered, or does not apply, the host has not seen."""
+    a, b, c = (Names(f"{letter}.example", "s.example", "t.example") for letter in "abc")
+    rows = [
+        replace(steps.envelope(7, number), names=names)
+        for number, names in enumerate((a, b, None, a, c), start=10)
+    ]
+    rows += [replace(steps.envelope(7, 20), names=c, result=EnvelopeResult.NOT_RUN, reply="not applicable")]
+    with opened.writing() as session:
+        probes.plan(session, claimed, rows, None)
+        refused = [Tried(row.test_id, EnvelopeResult.REFUSED, "554", None) for row in rows[:4]]
+        probes.record(session, claimed, refused, [])
+    with opened.reading() as session:
+        seen = probes.names_seen(session, claimed.host_id)
+        stored = [row.names for row in probes.envelopes(session, claimed.run_id)]
+
+    assert [b, None, a] == seen
+    assert [a, b, None, a, c, c] == stored[-6:]
 
 
 def test_temporary_results_are_forgotten_for_the_next_try(opened: Store, claimed: Claim) -> None:

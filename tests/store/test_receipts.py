@@ -17,6 +17,7 @@ from tests.store import steps
 from tests.store.steps import DAY, HOUR, MINUTE, NOW, PEER, POLICY
 
 RELAYED, BOUNCED = EnvelopeResult.RELAYED, EnvelopeResult.BOUNCED
+UNCLEAR = EnvelopeResult.UNCLEAR
 
 
 @pytest.fixture
@@ -41,11 +42,18 @@ def next_due(store: Store) -> object:
         return runs.next_due(session)
 
 
+def expected_of(number: int, *, is_sender_token: bool) -> Expected:
+    """Return what is known of the tokens of an envelope that ``steps`` made."""
+    row = steps.envelope(1, number)
+    tokens = (row.token, row.sender_token, row.mail_from)
+    return Expected(number, 1, row.test_id, PEER, is_sender_token, Standing.AWAITED, *tokens)
+
+
 @pytest.mark.parametrize(
     ("token", "expected"),
     [
-        ("r1x1", Expected(1, 1, "T01", PEER, is_sender_token=False)),
-        ("s1x2", Expected(2, 1, "T02", PEER, is_sender_token=True)),
+        ("r1x1", expected_of(1, is_sender_token=False)),
+        ("s1x2", expected_of(2, is_sender_token=True)),
         ("r9x9", None),
         ("", None),
     ],
@@ -97,6 +105,26 @@ def test_every_message_of_a_test_is_kept_whole(waiting: Store) -> None:
     assert [("T01", RELAYED, PEER, NOW + HOUR)] == [
         (row.test_id, row.kind, row.peer, row.received_at) for row in judged
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "result"),
+    [
+        (UNCLEAR, BOUNCED, UNCLEAR),
+        (BOUNCED, UNCLEAR, UNCLEAR),
+        (UNCLEAR, RELAYED, RELAYED),
+        (RELAYED, UNCLEAR, RELAYED),
+        (EnvelopeResult.MULTIHOP, UNCLEAR, EnvelopeResult.MULTIHOP),
+    ],
+)
+def test_what_weighs_more_stays(
+    waiting: Store, first: EnvelopeResult, then: EnvelopeResult, result: EnvelopeResult
+) -> None:
+    """In whatever order they come: no bounce and no answer covers what may be our message."""
+    for number, kind in enumerate((first, then)):
+        steps.keep(waiting, different(number, kind))
+
+    assert result is steps.results(waiting, 1)[0]
 
 
 def different(number: int, kind: EnvelopeResult | None, octets: int = 0) -> NewReceipt:
