@@ -22,7 +22,7 @@ _MESSAGE_TYPES = frozenset(
 _TEXT_TYPES = frozenset({"text/plain", "text/html"})
 _MAX_DEPTH = 4  # of messages in messages
 _MAX_TEXTS = 200  # parts that are looked at, in all of them
-_TAG = re.compile(rb"<[^<>]*+>")
+_TAG = re.compile(rb"<[^<>]*+>|&#?[A-Za-z0-9]{1,8};")  # and what HTML writes for a character
 # Of a text's beginning: our first line is far shorter, and stands before all else.
 _OPENING_OCTETS = 4_000
 _BYTE_ORDER_MARK = re.compile(rb"\xef\xbb\xbf|\xff\xfe|\xfe\xff")

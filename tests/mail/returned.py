@@ -151,6 +151,9 @@ REWRITES: dict[str, Callable[[bytes], bytes]] = {
         b"<html><head><title>x</title></head>\r\n<body><pre>\r\n" + _text(m) + b"</pre></body></html>",
         b"text/html",
     ),
+    "made HTML with the spaces kept": lambda m: with_text(
+        m, b"<div>" + _text(m).replace(b" ", b"&nbsp;").replace(b"-", b"&#45;") + b"</div>", b"text/html"
+    ),
     "a part and a footer's part": lambda m: in_parts(
         m, PLAIN_PART + _text(m), b"Content-Type: text/plain\r\n\r\nA footer of the mailing system."
     ),

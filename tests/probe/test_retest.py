@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from rbl.config import Collector
 from rbl.lifecycle import DAY
 from rbl.probe.runner import run_step
+from rbl.probe.step import Tools
 from rbl.store import probes, retests, runs
 from rbl.store.engine import Store
 from rbl.terms import EnvelopeResult, State, Verdict
@@ -20,6 +23,9 @@ from tests.store import steps
 
 R = EnvelopeResult
 MINUTE = timedelta(minutes=1)
+# Two of each: what one test has shown the next leaves alone.
+DOMAINS = ("relaytest.example", "tests.relays.example.org")
+TESTERS = ("tester.example.net", "probe.example.org")
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ class Retested:
         """Be nominated and tested until the proof."""
         make_due(self.store, self.clock())
         while (claimed := steps.claim(self.store, self.clock(), policy=POLICY)) is not None:
-            await run_step(make_tools(self.store, self.host.port, self.clock), claimed, POLICY)
+            await run_step(self.tools(), claimed, POLICY)
         assert State.LISTED is self.state
         self.host.recipients.clear()
         self.host.sessions = 0
@@ -68,13 +74,26 @@ class Retested:
 
     async def look(self, **changed: object) -> Verdict:
         """Let a worker do what is due."""
-        tools = make_tools(self.store, self.host.port, self.clock, **changed)
-        return await run_step(tools, relay.claim(self.store, self.clock()), POLICY)
+        return await run_step(self.tools(**changed), relay.claim(self.store, self.clock()), POLICY)
+
+    def tools(self, **changed: object) -> Tools:
+        """Return what the worker has."""
+        return make_tools(self.store, self.host.port, self.clock, **changed)
 
     @property
     def state(self) -> State:
         """How the host stands."""
         return steps.host(self.store, HOST).state
+
+
+class ManyNamed(Retested):
+    """One whose tester has several names."""
+
+    def tools(self, **changed: object) -> Tools:
+        """Return what the worker has."""
+        tools = super().tools(ehlo_names=TESTERS, **changed)
+        collector = Collector(domains=DOMAINS)
+        return replace(tools, settings=tools.settings.model_copy(update={"collector": collector}))
 
 
 def test_what_relayed_last_is_tried_first(store: Store, clock: Clock) -> None:
@@ -88,6 +107,34 @@ def test_what_relayed_last_is_tried_first(store: Store, clock: Clock) -> None:
             found = await tested.look()
 
         assert (Verdict.OPEN, 1, 1) == (found, tested.host.sessions, len(tested.host.recipients))
+
+    run(story())
+
+
+def test_a_retest_goes_by_names_that_the_host_has_not_seen(store: Store, clock: Clock) -> None:
+    """Who throws away what comes by the names of the test that listed him meets others."""
+    tested = ManyNamed(store, clock, relay.taken)
+    listed_by: list[str] = []
+
+    def known(recipient: str) -> bool:
+        return any(domain in recipient for domain in listed_by)
+
+    async def story() -> None:
+        async with tested.host.running():
+            await tested.be_listed()
+            first = tested.host.messages[0].decode()
+            listed_by.extend(name for name in DOMAINS if name in first)
+            tested.host.on_message = lambda to, _: None if known(to) else come_back(store, to, clock())
+            tested.ask()
+            found = await tested.look()
+        offered, message = tested.host.recipients, tested.host.messages[-1].decode()
+        with store.reading() as session:
+            greetings = [names.ehlo_name for names in probes.names_seen(session, 1) if names]
+
+        assert (Verdict.OPEN, 1, 1) == (found, len(listed_by), len(offered))
+        assert not known(message)
+        assert set(TESTERS) == set(greetings)
+        assert 2 == len(greetings)
 
     run(story())
 
