@@ -1,8 +1,9 @@
 """Envelopes of a plan as rows of the database, and back."""
 
 from rbl.probe import plan
+from rbl.probe.dialogue import EnvelopeOutcome
 from rbl.probe.plan import Envelope
-from rbl.store.probes import EnvelopeRow
+from rbl.store.probes import EnvelopeRow, Tried
 from rbl.terms import EnvelopeResult
 
 
@@ -30,4 +31,17 @@ def envelope_of(row: EnvelopeRow) -> Envelope:
         row.rcpt_to,
         row.token,
         row.sender_token,
+    )
+
+
+def tried_row(outcome: EnvelopeOutcome) -> Tried:
+    """Return *outcome* as it is recorded: what was answered, and to which command."""
+    reply = outcome.reply
+    answered = reply.command.partition(" ")[0][:4].upper() if reply is not None else None
+    return Tried(
+        outcome.test,
+        outcome.result,
+        reply.text if reply else outcome.why,
+        outcome.sent_at,
+        answered or None,
     )

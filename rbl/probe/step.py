@@ -28,11 +28,11 @@ from rbl.probe.dialogue import Contact, EnvelopeOutcome
 from rbl.probe.lease import Lease
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
-from rbl.probe.rows import envelope_of, planned_row
+from rbl.probe.rows import envelope_of, planned_row, tried_row
 from rbl.probe.smtp import Session
 from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
-from rbl.store.probes import EnvelopeRow, Tried
+from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
 from rbl.terms import Address, EnvelopeResult, Purpose
 from rbl.testmessage import TokenKind
@@ -127,8 +127,11 @@ class Step:
         told: frozenset[str] = frozenset()
         while not self._stopped and await self._may_connect():
             rows = await asyncio.to_thread(self._rows)
+            here = {"", probes.from_vantage(self._claim.vantage)}
             awaited = [
-                row for row in rows if row.result is EnvelopeResult.QUEUED and row.test_id not in told
+                row
+                for row in rows
+                if row.result is EnvelopeResult.QUEUED and row.vantage in here and row.test_id not in told
             ]
             if not awaited:
                 return
@@ -156,6 +159,7 @@ class Step:
         async with Session.open(
             self._claim.address,
             self._probe,
+            source=self._claim.vantage,
             deadline=self._deadline,
             clock=self._tools.clock,
             may_speak=self._lease.holds,
@@ -228,8 +232,8 @@ class Step:
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
-        source = self._probe.second_source_address
-        if source is None or not await self._may_connect():
+        source = self._other_source()
+        if source is None or not await self._may_connect(source):
             return
         async with Session.open(
             self._claim.address,
@@ -240,7 +244,14 @@ class Step:
         ) as session:
             if session.greeting.contact is Contact.GREETED:
                 self._contact = Contact.BLOCKED
-        await asyncio.to_thread(self._record, [], session, 0)
+        await asyncio.to_thread(self._record, [], session, 0, source)
+
+    def _other_source(self) -> Address | None:
+        """Return another address of this machine that could reach the host."""
+        target = self._claim.address
+        used = self._claim.vantage or self._probe.source_for(target)
+        others = (each for each in self._probe.sources if each.version == target.version)
+        return next((each for each in others if each != used), None)
 
     async def _must_hold(self) -> None:
         """See that the run is still ours.
@@ -251,10 +262,10 @@ class Step:
         if not await asyncio.to_thread(self._lease.is_held):
             raise runs.lost(self._claim)
 
-    async def _may_connect(self) -> bool:
-        """Whether another session may begin, which is counted."""
+    async def _may_connect(self, source: Address | None = None) -> bool:
+        """Whether another session may begin, which is counted; from *source*, by default the vantage."""
         may = self._sessions < MAX_SESSIONS + self._is_shut_out and await self._may_go_on()
-        if may and not await asyncio.to_thread(self._connect):
+        if may and not await asyncio.to_thread(self._connect, source):
             _log.warning("probe_error", address=str(self._claim.address), why="connected too often today")
             self._stopped, may = True, False
         return may
@@ -281,14 +292,14 @@ class Step:
             proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
             return proven or not switches.is_on(session, switches.PROBING)
 
-    def _connect(self) -> bool:
+    def _connect(self, source: Address | None) -> bool:
         """Count one more connection to the host, and return whether it may be made today."""
         now = self._tools.clock()
         with self._tools.store.writing() as session:
             count = probes.count_connections(session, self._claim.host_id, now - DAY)
             if count >= self._probe.connections_per_day:
                 return False
-            probes.connect(session, self._claim, now)
+            probes.connect(session, self._claim, now, vantage=source)
         return True
 
     def _relayed_last(self) -> str | None:
@@ -306,15 +317,18 @@ class Step:
             probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
             probes.greeted(session, self._claim, told, platform)
 
-    def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
+    def _record(
+        self,
+        outcomes: list[EnvelopeOutcome],
+        dialogue: Session,
+        told: int,
+        source: Address | None = None,
+    ) -> int:
         """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""
         lines = dialogue.transcript
-        tried = [
-            Tried(one.test, one.result, one.reply.text if one.reply else one.why, one.sent_at)
-            for one in outcomes
-        ]
         with self._tools.store.writing() as session:
-            probes.record(session, self._claim, tried, lines[told:])
+            tried = [tried_row(one) for one in outcomes]
+            probes.record(session, self._claim, tried, lines[told:], vantage=source)
         return len(lines)
 
     def _new_token(self, kind: TokenKind) -> str:

@@ -16,15 +16,18 @@ from rbl import lifecycle
 from rbl.addresses import neighbourhood
 from rbl.errors import Conflict
 from rbl.lifecycle import Event
-from rbl.store import hosts, limits, signal, switches
+from rbl.store import hosts, limits, signal, switches, vantages
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probetables import WORK_CHANNEL, ProbeRun
 from rbl.store.tables import Host
+from rbl.store.vantages import Lot, Places, Prober
 from rbl.terms import Act, Address, Purpose, State
 
 CHANNEL = WORK_CHANNEL
 # A key that holds so many tests lets those of all others go before its next.
 _FAIR_SHARE = 4
+# Lots that one claim draws for others at most, before it lets them go and look.
+_MOST_LOTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class Claim:
     """A run that *owner* holds; *attempt* fences its writes.
 
     *may_connect* False: no probe may go out, only what came back is to be judged. *look_again*: somebody
-    asked for a look at the host while messages are waited for.
+    asked for a look at the host while messages are waited for. It is tested from *vantage*; where
+    *confirms* is set, to see whether the answers are those that were given there.
     """
 
     run_id: int
@@ -50,6 +54,8 @@ class Claim:
     may_connect: bool
     lease_until: datetime
     look_again: bool = False
+    vantage: Address | None = None
+    confirms: Address | None = None
 
 
 def is_free(session: Session, host_id: int) -> bool:
@@ -90,6 +96,8 @@ def queue(
         steps_done=0,
         due_at=due_at,
         wanted_at=None,
+        vantage=None,
+        confirms=None,
         lease_owner=None,
         lease_until=None,
         attempt=0,
@@ -134,7 +142,7 @@ def take_over_suspended(session: Session, host_id: int, key_id: int) -> None:
         signal.notify(session, CHANNEL)
 
 
-def claim(
+def claim(  # noqa: PLR0913 — who asks, and for what
     session: Session,
     owner: str,
     now: datetime,
@@ -143,6 +151,7 @@ def claim(
     *,
     outbound: bool,
     retests_only: bool = False,
+    prober: Prober | None = None,
 ) -> Claim | None:
     """Return a due run for *owner* to work on until *lease* is over, or None where there is nothing to do.
 
@@ -153,12 +162,25 @@ def claim(
     Retests that somebody asked for go first. The nominations of a key that holds its share of tests
     already let all others go before them, and those of a suspended key wait. *retests_only*: for a
     worker that keeps a place for them.
+
+    *prober* has the worker's vantages: it gets runs that were drawn for one of them. None: any run.
     """
     may_connect = switches.lock(session, switches.PROBING) and outbound  # the lock: claims take turns
-    run = _next_run(session, now, policies, may_connect=may_connect, retests_only=retests_only)
-    if run is None:
+    drawn = _draw(
+        session,
+        now,
+        policies,
+        may_connect=may_connect,
+        retests_only=retests_only,
+        prober=prober if may_connect else None,
+    )
+    if drawn is None:
         return None
+    run, lot = drawn
     host = session.get_one(Host, run.host_id)
+    may_connect = may_connect and lot is Lot.HERE
+    if may_connect:
+        vantages.resume(host)
     wanted = may_connect and run.wanted_at is not None and run.wanted_at <= now
     if may_connect and (wanted or not run.woken):  # else it is only judged, as a rule
         hosts.look(host, policies[host.zone], now)
@@ -186,20 +208,23 @@ def claim(
         may_connect=may_connect,
         lease_until=now + lease,
         look_again=wanted,
+        vantage=run.vantage if may_connect else None,
+        confirms=run.confirms,
     )
 
 
-def next_due(session: Session, *, outbound: bool = True) -> datetime | None:
+def next_due(session: Session, *, outbound: bool = True, among: Places | None = None) -> datetime | None:
     """Return when ``claim`` may next give out a run; None where no run that is there will be.
 
     That is when a run is due, or the lease on it over; where no probe may go out (as in ``claim``)
-    only runs that something came back for count.
+    only runs that something came back for count, and of a worker with *among* those that it may take.
     """
     may_connect = outbound and switches.is_on(session, switches.PROBING)
     given_out = (
         ProbeRun.finished_at.is_(None)
         & (true() if may_connect else ProbeRun.woken)
         & _may_go_on(limits.suspended(session))
+        & (among.may_take() if may_connect and among is not None else true())
     )
     # The few that are held, and the first in order of an index: together they would all be read.
     over = session.execute(
@@ -273,6 +298,38 @@ def lost(claim: Claim) -> Conflict:
     return Conflict(f"run {claim.run_id} is not this worker's any more", code="lease-lost")
 
 
+def _draw(
+    session: Session,
+    now: datetime,
+    policies: Mapping[str, ZonePolicy],
+    *,
+    may_connect: bool,
+    retests_only: bool,
+    prober: Prober | None,
+) -> tuple[ProbeRun, Lot] | None:
+    """Return the run whose turn it is here, locked, and where it is tested from.
+
+    Runs that are drawn for others on the way are left to those; what nobody can test is put off, unless
+    there is something to judge.
+    """
+    among = None if prober is None else vantages.places(session, prober.own, now)
+    for _ in range(_MOST_LOTS):
+        run = _next_run(
+            session, now, policies, may_connect=may_connect, retests_only=retests_only, among=among
+        )
+        if run is None or among is None or prober is None:
+            return None if run is None else (run, Lot.HERE)
+        host = session.get_one(Host, run.host_id)
+        lot = among.place(session, host, run)
+        if lot is Lot.HERE or (lot is Lot.NOWHERE and run.steps_done):
+            return run, lot
+        if lot is Lot.NOWHERE:
+            vantages.postpone(session, host, run, prober, policies[host.zone], now)
+        signal.notify(session, CHANNEL)
+        session.flush()
+    return None
+
+
 def _next_run(
     session: Session,
     now: datetime,
@@ -280,9 +337,12 @@ def _next_run(
     *,
     may_connect: bool,
     retests_only: bool,
+    among: Places | None,
 ) -> ProbeRun | None:
     """Return the run whose turn it is, locked."""
     may_go = _is_due(now) & Host.zone.in_(policies) & (true() if may_connect else ProbeRun.woken)
+    if among is not None:
+        may_go &= among.may_take()
     turns = [ProbeRun.purpose == Purpose.RETEST]
     if not retests_only:
         others = _may_go_on(limits.suspended(session))
