@@ -19,8 +19,9 @@ from rbl.errors import RblError
 from rbl.lifecycle import Event
 from rbl.probe.dialogue import Contact
 from rbl.probe.lease import Lease
+from rbl.probe.offered import Offered
 from rbl.probe.step import Step, Tools
-from rbl.probe.verdict import Offered, Returned, verdict
+from rbl.probe.verdict import Returned, verdict
 from rbl.store import attendance, conclusions, probes, runs
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probes import EnvelopeRow
@@ -57,7 +58,9 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
         heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
         offered = [_offered(row, heard, policy.times) for row in rows]
         returned = [Returned(one.kind, one.peer) for one in probes.receipts(session, claim.run_id)]
-        found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
+        confirms = None if claim.confirms is None else str(claim.confirms)
+        names = _names(tools.settings.probe, rows)
+        found = verdict(claim.address, offered, returned, contact, names, confirms)
         more = any(row.result is None for row in rows)
         until = [_waited_until(row, heard, policy.times) for row in rows]
         facts = conclusions.facts(
@@ -125,6 +128,9 @@ def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Of
         unheard=until is not None
         and row.sent_at is not None
         and was_missed(row.sent_at, heard, times.first_wait),
+        vantage=row.vantage,
+        mail_from=row.mail_from,
+        answered=row.answered,
     )
 
 
@@ -141,9 +147,10 @@ def _first_sent(rows: Sequence[EnvelopeRow]) -> datetime | None:
     return min((sent_at for sent_at in queued if sent_at is not None), default=None)
 
 
-def _names(probe: Probe) -> tuple[str, ...]:
-    """Return the names by which a host may refuse the tester."""
-    return tuple(str(name) for name in (probe.ehlo_name, probe.source_address) if name is not None)
+def _names(probe: Probe, rows: Sequence[EnvelopeRow]) -> tuple[str, ...]:
+    """Return the names by which a host may refuse the tester: also of workers elsewhere that offered."""
+    of_here = (probe.ehlo_name or "", *map(str, probe.sources))
+    return tuple(dict.fromkeys(name for name in (*of_here, *(row.vantage for row in rows)) if name))
 
 
 def _tell(claim: Claim, found: Verdict, why: str, state: State, *, was_listed: bool) -> None:

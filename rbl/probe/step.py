@@ -5,12 +5,13 @@ message that came back meanwhile, the step's time. What the host does is recorde
 concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
 
 A listed host is first offered the form that relayed last, and one message: where it is still open, that
-comes back and is all. Forms whose messages are waited for are offered again where somebody asked for a
-look, in ``again``: what is refused by now was closed.
+comes back and is all. Next come the controls, to see whether it takes anything from us. Forms whose
+messages are waited for are offered again where somebody asked for a look, in ``again``: what is refused
+by now was closed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -21,7 +22,7 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
-from rbl.probe import message, platforms
+from rbl.probe import control, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
@@ -45,6 +46,8 @@ MAX_SESSIONS = 4
 _PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 # Of a host that is in DNS: what relayed last is likely to do it again.
 _OF_LISTED = frozenset({Purpose.RETEST, Purpose.PERIODIC})
+# Of a host that has reason to refuse the tester.
+_WITH_CONTROLS = _OF_LISTED | {Purpose.FOLLOW_UP}
 _REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
 _REASONS = {
@@ -134,6 +137,7 @@ class Step:
                 if row.result is EnvelopeResult.QUEUED and row.vantage in here and row.test_id not in told
             ]
             if not awaited:
+                await asyncio.to_thread(self._ask_controls_again)
                 return
             told |= {row.test_id for row in awaited[: self._probe.envelopes_per_session]}
             await self._session(partial(_given, rows=awaited), self._offer_again)
@@ -175,15 +179,25 @@ class Step:
     async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
+        spared: Sequence[str] = ()
         for envelope in envelopes:
             if not await self._may_go_on():
                 break
-            outcome = await session.try_envelope(envelope, self._message(envelope))
+            if envelope.test in spared:
+                continue
+            is_control = control.is_control(envelope.test)
+            outcome = await session.try_envelope(envelope, None if is_control else self._message(envelope))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
             self._answered = True
             self._messages += outcome.sent_at is not None
-            told = await asyncio.to_thread(self._record, [outcome], session, told)
+            outcomes = [outcome]
+            if is_control and outcome.result is EnvelopeResult.ACCEPTED:
+                spared = control.spared(envelope, envelopes)
+                outcomes += [
+                    EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, control.SPARED) for test in spared
+                ]
+            told = await asyncio.to_thread(self._record, outcomes, session, told)
             if self._messages >= self._most_messages:
                 self._stopped = True
                 break
@@ -227,6 +241,9 @@ class Step:
             extensions=planning.suggested(platform, frozenset()),
             first=await asyncio.to_thread(self._relayed_last),
         )
+        if self._claim.purpose in _WITH_CONTROLS:
+            asked = await asyncio.to_thread(self._controls, hostname)
+            planned = (*planned[:1], *asked, *planned[1:])
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
         return [envelope for envelope in planned if envelope.skipped is None]
 
@@ -305,6 +322,18 @@ class Step:
     def _relayed_last(self) -> str | None:
         with self._tools.store.reading() as session:
             return probes.relayed_last(session, self._claim.host_id)
+
+    def _controls(self, hostname: str | None) -> tuple[Envelope, ...]:
+        with self._tools.store.reading() as session:
+            known = probes.known_name(session, self._claim.host_id)
+        return control.controls(self._identity, hostname, known, self._new_token)
+
+    def _ask_controls_again(self) -> None:
+        """Forget what the controls were told long ago, so that they are asked together with the forms."""
+        with self._tools.store.writing() as session:
+            rows = probes.envelopes(session, self._claim.run_id)
+            asked = {row.test_id for row in rows if control.is_control(row.test_id)}
+            probes.ask_again(session, self._claim, asked)
 
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:

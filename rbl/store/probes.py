@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
 from rbl.store.runs import Claim, held
+from rbl.store.tables import Nomination
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
 _LONGEST_REPLY = 2_000  # characters; a reply of RFC 5321 §4.5.3.1.5 has 512 octets a line
@@ -100,6 +101,13 @@ def relayed_last(session: Session, host_id: int) -> str | None:
         .where(ProbeRun.host_id == host_id, ProbeEnvelope.result == EnvelopeResult.RELAYED)
         .order_by(ProbeRun.id.desc(), ProbeEnvelope.id)
         .limit(1)
+    ).scalar_one_or_none()
+
+
+def known_name(session: Session, host_id: int) -> str | None:
+    """Return the name by which the host greeted whoever received the newest spam, or None."""
+    return session.execute(
+        select(Nomination.helo).where(Nomination.host_id == host_id).order_by(Nomination.id.desc()).limit(1)
     ).scalar_one_or_none()
 
 
@@ -233,6 +241,24 @@ def try_again(session: Session, claim: Claim, unheard: Collection[str] = ()) -> 
         select(ProbeEnvelope).where(
             ProbeEnvelope.run_id == claim.run_id,
             ProbeEnvelope.result.in_(_TEMPORARY) | (ProbeEnvelope.test_id.in_(unheard) & here),
+        )
+    ).scalars()
+    for row in rows:
+        row.result = None
+
+
+def ask_again(session: Session, claim: Claim, tests: Collection[str]) -> None:
+    """Forget what became of *tests* at the run's vantage, so that they are tried again.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    held(session, claim)
+    rows = session.execute(
+        select(ProbeEnvelope).where(
+            ProbeEnvelope.run_id == claim.run_id,
+            ProbeEnvelope.test_id.in_(tests),
+            ProbeEnvelope.vantage == from_vantage(claim.vantage),
         )
     ).scalars()
     for row in rows:

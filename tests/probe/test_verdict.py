@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbl.probe.dialogue import Contact
-from rbl.probe.verdict import Offered, Returned, names_us, verdict
+from rbl.probe.offered import Offered
+from rbl.probe.verdict import Returned, verdict
 from rbl.terms import EnvelopeResult, Verdict
 
 R = EnvelopeResult
@@ -74,8 +75,8 @@ OK = Contact.GREETED
             [REFUSED, BLOCKS_US],
             [],
             OK,
-            Verdict.CLOSED,
-            "one refusal of relaying shows it knows the difference",
+            Verdict.TESTER_BLOCKED,
+            "whatever else it says, one refusal names us",
         ),
         ([REFUSED], [], Contact.BLOCKED, Verdict.CLOSED, "blocked after every form had been refused"),
         # waiting
@@ -163,32 +164,3 @@ def test_no_answer_of_a_server_proves(tested: list[Offered], contact: Contact | 
 def test_one_doubtful_form_keeps_it_from_closed(tested: list[Offered], doubtful: Offered) -> None:
     """However many forms were refused, one that was not judged keeps the host from being closed."""
     assert verdict(HOST, [*tested, doubtful], [], OK, PROBER) is not Verdict.CLOSED
-
-
-@pytest.mark.parametrize(
-    ("reply", "names", "why"),
-    [
-        (BLOCKED, True, "our address, and no word of relaying"),
-        ("550 tester.example.net is not welcome", True, "our name"),
-        ("550 Your IP is on our blacklist", True, "no name, but it means us"),
-        ("554 5.7.1 <unknown[192.0.2.25]>: Client host rejected: Access denied", True, "Postfix"),
-        ("550-no\n550 TESTER.EXAMPLE.NET denied", True, "in another case and line"),
-        (RELAYING_DENIED, False, "the common refusal"),
-        (
-            "550 5.7.1 Relaying denied. IP name lookup failed [192.0.2.25]",
-            False,
-            "Sendmail names us and relaying",
-        ),
-        ("550-tester.example.net [192.0.2.25] is not permitted to relay", False, "cPanel's Exim"),
-        ("550 <r1@tester.example.net>: not here", False, "our name within an address of ours"),
-        ("550 x!r1@tester.example.net unknown", False, "within a path"),
-        ("550 192.0.2.250 is somebody else", False, "another address that begins alike"),
-        ("550 mx.tester.example.net.org is somebody else", False, "another name that contains ours"),
-        ("553 sorry, that domain isn't in my list of allowed rcpthosts", False, "qmail"),
-        ("550 no such domain", False, "nobody is named"),
-        ("", False, "nothing said"),
-    ],
-)
-def test_refusal_of_us_is_told_from_refusal_of_relaying(reply: str, names: bool, why: str) -> None:  # noqa: FBT001
-    """A refusal that names the tester and not relaying says nothing about relaying."""
-    assert names == names_us(reply, PROBER), why
