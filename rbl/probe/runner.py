@@ -2,27 +2,32 @@
 
 The lease is renewed while sessions are under way; a worker that lost it stops at once and writes no
 more. The conclusion is one transaction with the run locked, so that a message that arrives meanwhile
-is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``delisted``.
+is either seen by it or wakes the run. Log events: ``verdict``,
+``confirming`` (it goes on from another vantage), ``listed``, ``delisted``.
 """
 
 import asyncio
 import socket
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from rbl import lifecycle
+from rbl import lifecycle, testtoken
 from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
 from rbl.lifecycle import Event
+from rbl.probe import confirmation
 from rbl.probe.dialogue import Contact
 from rbl.probe.lease import Lease
 from rbl.probe.offered import Offered
-from rbl.probe.step import Step, Tools
+from rbl.probe.plan import Identity, TokenSource
+from rbl.probe.step import Step, Tools, identity_of
 from rbl.probe.verdict import Returned, verdict
-from rbl.store import attendance, conclusions, probes, runs
+from rbl.store import attendance, closings, conclusions, probes, runs
+from rbl.store.closings import Elsewhere
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -32,6 +37,7 @@ _log = structlog.get_logger()
 
 # A resolver answers within this or not at all; the name is only a help.
 _NAME_TIMEOUT_SECONDS = 10
+_ASKED_ELSEWHERE = "it relayed nothing: another address of ours asks once more before the listing ends"
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -72,6 +78,16 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
             waited_until=max((one for one in until if one is not None), default=None),
         )
         outcome = lifecycle.after_step(found, facts, policy.times, now)
+        if outcome.event is Event.CLOSE:
+            discarded = any(form.result is EnvelopeResult.QUEUED and form.taken for form in offered)
+            ending = closings.weigh(session, claim, outcome, now, listed=facts.listed, discarded=discarded)
+            if isinstance(ending, Elsewhere):
+                again = confirmation.rows(claim.address, ending, rows, *_new(tools))
+                probes.plan(session, claim, again, ending.hostname)
+                conclusions.go_on(session, claim, ending.vantage, _ASKED_ELSEWHERE, now)
+                _log.info("confirming", address=str(claim.address), run=claim.run_id, why=_ASKED_ELSEWHERE)
+                return Verdict.UNPROVEN
+            outcome = ending
         if outcome.event is Event.DEFER and outcome.next_due is not None:
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
@@ -115,6 +131,11 @@ async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Le
     except Exception:  # noqa: BLE001 — the rim: the run must end, and not be tried for ever
         _log.exception("probe_error", address=str(claim.address), run=claim.run_id)
         return Contact.OUR_FAULT
+
+
+def _new(tools: Tools) -> tuple[Identity, TokenSource]:
+    """Return who tests from now on, and where its tokens come from."""
+    return identity_of(tools.settings), partial(testtoken.make, key=tools.mark_key)
 
 
 def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Offered:

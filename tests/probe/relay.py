@@ -56,11 +56,13 @@ class Relay:
         self.recipients: list[str] = []  # all that were offered
         self.messages: list[bytes] = []
         self.sessions = 0
+        self.peers: list[str] = []  # of each session
 
     async def handle_EHLO(  # noqa: N802
         self, _server: SMTP, peer: Peer, _envelope: Received, hostname: str, responses: list[str]
     ) -> list[str]:
         self.sessions += 1
+        self.peers.append(peer.peer[0])
         peer.host_name = hostname
         return responses
 
