@@ -11,9 +11,9 @@ from rbl.lifecycle import DAY, Event, Outcome
 
 # A host that is listed again so soon after it left has closed itself before only to be let out.
 RELAPSE_WITHIN = 30 * DAY
-# From one look at a relapsed host that was delisted to the next, hours that nobody knows are added.
+# From one look at a suspect host that is out to the next: a day, half a week, and so on for a quarter.
 FOLLOW_UPS = (DAY, 3 * DAY, 7 * DAY, 14 * DAY, 30 * DAY)
-_TIMES_OF_DAY = timedelta(hours=12)
+_HALF_A_DAY = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,16 @@ def close(outcome: Outcome, facts: ClosingFacts, now: datetime) -> Outcome | Non
 
 
 def next_look(done: int, chance: float) -> timedelta | None:
-    """Return after how long a relapsed host is looked at again that was looked at *done* times since.
+    """Return after how long a suspect host is looked at again that was looked at *done* times since.
 
-    *chance*, from 0 to 1, makes the hour one that nobody knows beforehand. None: it is let be.
+    *chance*, from 0 to 1, is for the hours. None: it is let be.
     """
-    return FOLLOW_UPS[done] + chance * _TIMES_OF_DAY if done < len(FOLLOW_UPS) else None
+    return FOLLOW_UPS[done] + some_hours(chance) if done < len(FOLLOW_UPS) else None
+
+
+def some_hours(chance: float) -> timedelta:
+    """Return up to half a day, by *chance* from 0 to 1: so nobody knows when a look will come."""
+    return chance * _HALF_A_DAY
 
 
 def _for_a_person(why: str) -> Outcome:

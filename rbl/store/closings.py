@@ -72,6 +72,26 @@ def left_at(session: Session, host_id: int) -> datetime | None:
     ).scalar_one()
 
 
+def is_suspect(session: Session, host_id: int, left_at: datetime) -> bool:
+    """Whether a host that left the list at *left_at* deserves more than one look.
+
+    It was listed before, until shortly before it was listed again; or spam was received through it since.
+    """
+    newest = newest_spam_at(session, host_id)
+    if newest is not None and newest > left_at:
+        return True
+    stays = session.execute(
+        select(Listing.listed_at, Listing.ended_at)
+        .where(Listing.host_id == host_id, Listing.ended_at.is_not(None))
+        .order_by(Listing.ended_at.desc())
+        .limit(2)
+    ).all()
+    if len(stays) < 2:
+        return False
+    (listed_again_at, _), (_, left_before_at) = stays
+    return left_before_at is not None and listed_again_at - left_before_at < closing.RELAPSE_WITHIN
+
+
 def looks_since(session: Session, host_id: int, since: datetime) -> int:
     """Return how many looks at a delisted host were finished after *since*."""
     return session.execute(
