@@ -8,7 +8,7 @@ host), and ``delisted``, one for all listings that expired at once.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -64,6 +64,7 @@ class Worker:
         self._owner = owner
         self._steps: dict[asyncio.Task[None], Claim] = {}
         self._woken = asyncio.Event()
+        self._living: Sequence[Address] = ()  # the vantages of all workers, as last seen
         self._stopping = False
 
     def stop(self) -> None:
@@ -154,8 +155,12 @@ class Worker:
             await self._attend_once()
 
     async def _attend_once(self) -> None:
+        """Say it once; where others came or are gone since, look at once what is to be taken over."""
         try:
-            await asyncio.to_thread(self._tell_vantages)
+            living = await asyncio.to_thread(self._tell_vantages)
+            if living != self._living:
+                self._living = living
+                self._woken.set()
         except RblError as fault:  # it is told again; until then its own runs are its own all the same
             _log.warning("worker_error", why=fault.message)
         except Exception:  # noqa: BLE001 — the rim: it is tried again
@@ -166,10 +171,11 @@ class Worker:
         probe = self._tools.settings.probe
         return probe.sources if probe.enabled else ()
 
-    def _tell_vantages(self) -> None:
-        probe = self._tools.settings.probe
+    def _tell_vantages(self) -> Sequence[Address]:
+        probe, now = self._tools.settings.probe, self._tools.clock()
         with self._tools.store.writing() as session:
-            vantages.tell(session, self._owner, self._vantages, self._tools.clock(), probe.heartbeat)
+            vantages.tell(session, self._owner, self._vantages, now, probe.heartbeat)
+            return vantages.living(session, now)
 
     async def _tidy(self) -> None:
         """End expired listings and ask for the retests of old ones, again and again."""
