@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from publicsuffixlist import PublicSuffixList
 
-from rbl.probe import refusals
+from rbl.probe import plan, refusals
 from rbl.probe.offered import REFUSALS, Offered
 from rbl.probe.plan import Envelope, Identity, TokenSource
 from rbl.probe.replies import host_name
@@ -25,6 +25,11 @@ _TITLES = {
     "C04": "mail for postmaster, without a domain: no message is sent",
 }
 _SUFFIXES = PublicSuffixList()
+
+
+def title(test: str) -> str:
+    """Return what the control or form *test* is called for people; "" for an id that is none."""
+    return _TITLES.get(test) or plan.title(test)
 
 
 def is_control(test: str) -> bool:

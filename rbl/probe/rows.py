@@ -1,6 +1,6 @@
 """Envelopes of a plan as rows of the database, and back."""
 
-from rbl.probe import plan
+from rbl.probe import control
 from rbl.probe.dialogue import EnvelopeOutcome
 from rbl.probe.plan import Envelope
 from rbl.store.probes import EnvelopeRow, Tried
@@ -26,7 +26,7 @@ def envelope_of(row: EnvelopeRow) -> Envelope:
     """Return the envelope that was stored as *row*."""
     return Envelope(
         row.test_id,
-        plan.title(row.test_id),
+        control.title(row.test_id),
         row.mail_from,
         row.rcpt_to,
         row.token,

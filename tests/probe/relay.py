@@ -62,6 +62,7 @@ class Relay:
         self, _server: SMTP, peer: Peer, _envelope: Received, hostname: str, responses: list[str]
     ) -> list[str]:
         self.sessions += 1
+        assert peer.peer
         self.peers.append(peer.peer[0])
         peer.host_name = hostname
         return responses
