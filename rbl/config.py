@@ -220,9 +220,10 @@ class Probe(Section):
         named = (self.source_address, self.second_source_address, *self.source_addresses)
         return tuple(dict.fromkeys(address for address in named if address is not None))
 
-    def source_for(self, target: Address) -> Address | None:
-        """Return the first source address of *target*'s family, or None where there is none."""
-        return next((each for each in self.sources if each.version == target.version), None)
+    def source_for(self, target: Address, but: Address | None = None) -> Address | None:
+        """Return the first source address of *target*'s family that is not *but*, or None."""
+        fit = (each for each in self.sources if each.version == target.version and each != but)
+        return next(fit, None)
 
     @model_validator(mode="after")
     def _identified(self) -> Self:

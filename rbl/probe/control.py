@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from publicsuffixlist import PublicSuffixList
 
 from rbl.probe import plan, refusals
-from rbl.probe.offered import REFUSALS, Offered
+from rbl.probe.dialogue import REFUSALS, EnvelopeOutcome, Offered
 from rbl.probe.plan import Envelope, Identity, TokenSource
 from rbl.probe.replies import host_name
 from rbl.terms import EnvelopeResult
@@ -24,6 +24,9 @@ _TITLES = {
     "C03": "mail for the postmaster of the name it sent spam under: no message is sent",
     "C04": "mail for postmaster, without a domain: no message is sent",
 }
+IDS = frozenset(_TITLES)
+"""The ids of all controls."""
+
 _SUFFIXES = PublicSuffixList()
 
 
@@ -34,7 +37,7 @@ def title(test: str) -> str:
 
 def is_control(test: str) -> bool:
     """Whether *test* is the id of a control, and of no form."""
-    return test in _TITLES
+    return test in IDS
 
 
 def controls(
@@ -60,9 +63,12 @@ def controls(
     return (*found, _envelope("C04", "<postmaster>", identity, token))
 
 
-def spared(passed: Envelope, all_of_them: Sequence[Envelope]) -> Sequence[str]:
-    """Return the ids of the controls after *passed*, which was taken, that need not be offered."""
-    return [each.test for each in all_of_them if is_control(each.test) and each.test > passed.test]
+def spared(outcome: EnvelopeOutcome, envelopes: Sequence[Envelope]) -> Sequence[EnvelopeOutcome]:
+    """Return what becomes of the controls among *envelopes* that need not be offered after *outcome*."""
+    if not is_control(outcome.test) or outcome.result is not EnvelopeResult.ACCEPTED:
+        return []
+    after = [each.test for each in envelopes if is_control(each.test) and each.test > outcome.test]
+    return [EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, SPARED) for test in after]
 
 
 def shows_a_block(forms: Sequence[Offered], asked: Sequence[Offered]) -> bool:

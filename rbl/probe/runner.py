@@ -20,9 +20,8 @@ from rbl.config import Probe
 from rbl.errors import RblError
 from rbl.lifecycle import Event
 from rbl.probe import confirmation
-from rbl.probe.dialogue import Contact
+from rbl.probe.dialogue import Contact, Offered
 from rbl.probe.lease import Lease
-from rbl.probe.offered import Offered
 from rbl.probe.plan import Identity, TokenSource
 from rbl.probe.step import Step, Tools, identity_of
 from rbl.probe.verdict import Returned, verdict

@@ -11,7 +11,7 @@ by now was closed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -20,18 +20,17 @@ import structlog
 
 from rbl import testtoken
 from rbl.config import Settings
-from rbl.errors import Refused
-from rbl.lifecycle import DAY
 from rbl.probe import control, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
 from rbl.probe.lease import Lease
+from rbl.probe.leave import Leave
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
 from rbl.probe.rows import envelope_of, planned_row, tried_row
 from rbl.probe.smtp import Session
-from rbl.store import exemptions, probes, runs, switches
+from rbl.store import probes, runs
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -42,8 +41,6 @@ _log = structlog.get_logger()
 
 # At most three connections after the first one: a host that drops us more often wants us gone.
 MAX_SESSIONS = 4
-# An answer that a receipt gave is proof enough to stop at.
-_PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 # Of a host that is in DNS: what relayed last is likely to do it again.
 _OF_LISTED = frozenset({Purpose.RETEST, Purpose.PERIODIC})
 # Of a host that has reason to refuse the tester.
@@ -82,6 +79,7 @@ class Step:
         self._tools = tools
         self._lease = lease
         self._claim = claim
+        self._leave = Leave(tools.store, tools.settings.probe, claim, lease, tools.clock)
         self._first_wait = first_wait
         self._probe = tools.settings.probe
         self._identity = identity_of(tools.settings)
@@ -179,7 +177,7 @@ class Step:
     async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
-        spared: Sequence[str] = ()
+        spared: set[str] = set()
         for envelope in envelopes:
             if not await self._may_go_on():
                 break
@@ -191,12 +189,8 @@ class Step:
                 break
             self._answered = True
             self._messages += outcome.sent_at is not None
-            outcomes = [outcome]
-            if is_control and outcome.result is EnvelopeResult.ACCEPTED:
-                spared = control.spared(envelope, envelopes)
-                outcomes += [
-                    EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, control.SPARED) for test in spared
-                ]
+            outcomes = [outcome, *control.spared(outcome, envelopes)]
+            spared |= {one.test for one in outcomes[1:]}
             told = await asyncio.to_thread(self._record, outcomes, session, told)
             if self._messages >= self._most_messages:
                 self._stopped = True
@@ -249,7 +243,8 @@ class Step:
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
-        source = self._other_source()
+        used = self._claim.vantage or self._probe.source_for(self._claim.address)
+        source = self._probe.source_for(self._claim.address, but=used)
         if source is None or not await self._may_connect(source):
             return
         async with Session.open(
@@ -263,13 +258,6 @@ class Step:
                 self._contact = Contact.BLOCKED
         await asyncio.to_thread(self._record, [], session, 0, source)
 
-    def _other_source(self) -> Address | None:
-        """Return another address of this machine that could reach the host."""
-        target = self._claim.address
-        used = self._claim.vantage or self._probe.source_for(target)
-        others = (each for each in self._probe.sources if each.version == target.version)
-        return next((each for each in others if each != used), None)
-
     async def _must_hold(self) -> None:
         """See that the run is still ours.
 
@@ -281,43 +269,17 @@ class Step:
 
     async def _may_connect(self, source: Address | None = None) -> bool:
         """Whether another session may begin, which is counted; from *source*, by default the vantage."""
-        may = self._sessions < MAX_SESSIONS + self._is_shut_out and await self._may_go_on()
-        if may and not await asyncio.to_thread(self._connect, source):
+        may = self._sessions < MAX_SESSIONS + (self._contact in _SHUT_OUT) and await self._may_go_on()
+        if may and not await asyncio.to_thread(self._leave.connect, source):
             _log.warning("probe_error", address=str(self._claim.address), why="connected too often today")
             self._stopped, may = True, False
         return may
 
-    @property
-    def _is_shut_out(self) -> bool:
-        return self._contact in _SHUT_OUT
-
     async def _may_go_on(self) -> bool:
         """Whether another envelope may be offered; the step ends where not."""
         in_time = asyncio.get_running_loop().time() < self._deadline
-        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._is_forbidden)
+        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._leave.is_over)
         return not self._stopped
-
-    def _is_forbidden(self) -> bool:
-        """Whether no further envelope may go out: lost, switched off, opted out, or proven already."""
-        with self._tools.store.reading() as session:
-            if not (self._lease.holds() and runs.is_held(session, self._claim, self._tools.clock())):
-                return True
-            try:
-                exemptions.refuse_test_of(session, self._claim.address)
-            except Refused:
-                return True
-            proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
-            return proven or not switches.is_on(session, switches.PROBING)
-
-    def _connect(self, source: Address | None) -> bool:
-        """Count one more connection to the host, and return whether it may be made today."""
-        now = self._tools.clock()
-        with self._tools.store.writing() as session:
-            count = probes.count_connections(session, self._claim.host_id, now - DAY)
-            if count >= self._probe.connections_per_day:
-                return False
-            probes.connect(session, self._claim, now, vantage=source)
-        return True
 
     def _relayed_last(self) -> str | None:
         with self._tools.store.reading() as session:
@@ -331,9 +293,7 @@ class Step:
     def _ask_controls_again(self) -> None:
         """Forget what the controls were told long ago, so that they are asked together with the forms."""
         with self._tools.store.writing() as session:
-            rows = probes.envelopes(session, self._claim.run_id)
-            asked = {row.test_id for row in rows if control.is_control(row.test_id)}
-            probes.ask_again(session, self._claim, asked)
+            probes.ask_again(session, self._claim, control.IDS)
 
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:

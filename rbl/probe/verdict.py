@@ -19,8 +19,7 @@ from dataclasses import dataclass
 
 from rbl.addresses import neighbourhood
 from rbl.probe import control, refusals
-from rbl.probe.dialogue import Contact
-from rbl.probe.offered import REFUSALS, Offered
+from rbl.probe.dialogue import REFUSALS, Contact, Offered
 from rbl.terms import Address, EnvelopeResult, Verdict
 
 _RELAYED = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})

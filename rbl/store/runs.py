@@ -5,18 +5,18 @@ owner and attempt: one whose lease ran out cannot write any more, and another go
 recorded. What is inside a run (envelopes, dialogue) is in ``probes``, its end in ``conclusions``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, select, true
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select, true
+from sqlalchemy.orm import Session
 
 from rbl import lifecycle
 from rbl.addresses import neighbourhood
 from rbl.errors import Conflict
 from rbl.lifecycle import Event
-from rbl.store import hosts, limits, signal, switches, vantages
+from rbl.store import due, hosts, limits, signal, switches, vantages
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probetables import WORK_CHANNEL, ProbeRun
 from rbl.store.tables import Host
@@ -24,10 +24,6 @@ from rbl.store.vantages import Lot, Places, Prober
 from rbl.terms import Act, Address, Purpose, State
 
 CHANNEL = WORK_CHANNEL
-# A key that holds so many tests lets those of all others go before its next.
-_FAIR_SHARE = 4
-# Lots that one claim draws for others at most, before it lets them go and look.
-_MOST_LOTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +162,7 @@ def claim(  # noqa: PLR0913 — who asks, and for what
     *prober* has the worker's vantages: it gets runs that were drawn for one of them. None: any run.
     """
     may_connect = switches.lock(session, switches.PROBING) and outbound  # the lock: claims take turns
-    drawn = _draw(
+    drawn = due.draw(
         session,
         now,
         policies,
@@ -223,7 +219,7 @@ def next_due(session: Session, *, outbound: bool = True, among: Places | None = 
     given_out = (
         ProbeRun.finished_at.is_(None)
         & (true() if may_connect else ProbeRun.woken)
-        & _may_go_on(limits.suspended(session))
+        & due.may_go_on(limits.suspended(session))
         & (among.may_take() if may_connect and among is not None else true())
     )
     # The few that are held, and the first in order of an index: together they would all be read.
@@ -296,100 +292,3 @@ def is_held(session: Session, claim: Claim, now: datetime) -> bool:
 def lost(claim: Claim) -> Conflict:
     """Return what a worker is told that holds its run no more."""
     return Conflict(f"run {claim.run_id} is not this worker's any more", code="lease-lost")
-
-
-def _draw(
-    session: Session,
-    now: datetime,
-    policies: Mapping[str, ZonePolicy],
-    *,
-    may_connect: bool,
-    retests_only: bool,
-    prober: Prober | None,
-) -> tuple[ProbeRun, Lot] | None:
-    """Return the run whose turn it is here, locked, and where it is tested from.
-
-    Runs that are drawn for others on the way are left to those; what nobody can test is put off, unless
-    there is something to judge.
-    """
-    among = None if prober is None else vantages.places(session, prober.own, now)
-    for _ in range(_MOST_LOTS):
-        run = _next_run(
-            session, now, policies, may_connect=may_connect, retests_only=retests_only, among=among
-        )
-        if run is None or among is None or prober is None:
-            return None if run is None else (run, Lot.HERE)
-        host = session.get_one(Host, run.host_id)
-        lot = among.place(session, host, run)
-        if lot is Lot.HERE or (lot is Lot.NOWHERE and run.steps_done):
-            return run, lot
-        if lot is Lot.NOWHERE:
-            vantages.postpone(session, host, run, prober, policies[host.zone], now)
-        signal.notify(session, CHANNEL)
-        session.flush()
-    return None
-
-
-def _next_run(
-    session: Session,
-    now: datetime,
-    policies: Mapping[str, ZonePolicy],
-    *,
-    may_connect: bool,
-    retests_only: bool,
-    among: Places | None,
-) -> ProbeRun | None:
-    """Return the run whose turn it is, locked."""
-    may_go = _is_due(now) & Host.zone.in_(policies) & (true() if may_connect else ProbeRun.woken)
-    if among is not None:
-        may_go &= among.may_take()
-    turns = [ProbeRun.purpose == Purpose.RETEST]
-    if not retests_only:
-        others = _may_go_on(limits.suspended(session))
-        busy = _busy_keys(session, now)
-        if busy:
-            turns.append(others & (ProbeRun.key_id.is_(None) | ProbeRun.key_id.not_in(busy)))
-        turns.append(others)
-    for turn in turns:
-        run = session.execute(
-            select(ProbeRun)
-            .join(Host)
-            .where(may_go, turn)
-            .order_by(ProbeRun.due_at, ProbeRun.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=[ProbeRun, Host])  # waits for nobody while it holds one
-        ).scalar_one_or_none()
-        if run is not None:
-            return run
-    return None
-
-
-def _busy_keys(session: Session, now: datetime) -> Sequence[int]:
-    """Return the keys that hold their share of tests."""
-    rows = session.execute(
-        select(ProbeRun.key_id)
-        .where(ProbeRun.lease_until > now, ProbeRun.key_id.is_not(None))
-        .group_by(ProbeRun.key_id)
-        .having(func.count(ProbeRun.id) >= _FAIR_SHARE)
-    ).scalars()
-    return [key_id for key_id in rows if key_id is not None]
-
-
-def _may_go_on(suspended: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a run is of no suspended key, or came so far that it is judged all the same."""
-    if not suspended:
-        return true()
-    return ProbeRun.key_id.is_(None) | ProbeRun.key_id.not_in(suspended) | (ProbeRun.attempt > 0)
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    other = aliased(ProbeRun)
-    neighbour_is_tested = exists().where(
-        other.neighbourhood == ProbeRun.neighbourhood, other.id != ProbeRun.id, other.lease_until > now
-    )
-    return (
-        ProbeRun.finished_at.is_(None)
-        & (ProbeRun.due_at <= now)
-        & (ProbeRun.lease_until.is_(None) | (ProbeRun.lease_until <= now))
-        & ~neighbour_is_tested
-    )

@@ -7,8 +7,7 @@ import pytest
 
 from rbl.probe import control
 from rbl.probe.control import controls, is_control, shows_a_block
-from rbl.probe.dialogue import Contact
-from rbl.probe.offered import Offered
+from rbl.probe.dialogue import Contact, EnvelopeOutcome, Offered
 from rbl.probe.plan import Identity
 from rbl.probe.verdict import verdict
 from rbl.terms import EnvelopeResult, Verdict
@@ -51,7 +50,17 @@ def test_its_own_postmaster_by_every_name(
     assert [*recipients, "<postmaster>"] == [each.rcpt_to for each in asked]
     assert all(is_control(each.test) for each in asked)
     assert "<>" == asked[-1].mail_from
-    assert [each.test for each in asked[1:]] == list(control.spared(asked[0], asked))
+
+
+def test_one_control_that_is_taken_spares_the_others() -> None:
+    """Those after it are not offered; where it is refused they are."""
+    asked = controls(US, "mx.example.com", None, token)
+    taken = EnvelopeOutcome("C01", R.ACCEPTED, "250 Ok")
+    spared = control.spared(taken, asked)
+
+    assert [("C02", R.NOT_RUN), ("C04", R.NOT_RUN)] == [(one.test, one.result) for one in spared]
+    assert [] == control.spared(EnvelopeOutcome("C01", R.REFUSED, "550 no"), asked)
+    assert [] == control.spared(EnvelopeOutcome("T01", R.ACCEPTED, "250 Ok"), asked)
 
 
 def said(*replies: str, result: EnvelopeResult = R.REFUSED) -> list[Offered]:

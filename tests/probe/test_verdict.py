@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from rbl import lifecycle
 from rbl.lifecycle import Event, RunFacts
-from rbl.probe.dialogue import Contact
-from rbl.probe.offered import Offered
+from rbl.probe.dialogue import Contact, Offered
 from rbl.probe.refusals import names_us
 from rbl.probe.verdict import Returned, verdict
 from rbl.terms import EnvelopeResult, Verdict
