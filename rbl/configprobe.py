@@ -7,7 +7,7 @@ class NamesOfTests(Section):
     """Who the tester says it is, and in whose name it writes."""
 
     ehlo_name: Hostname | None = None
-    """The tester's host name; must resolve to source_address and back."""
+    """The tester's host name; must resolve to each of its addresses and back."""
     sender_domain: Hostname | None = None
     """The domain of the test senders; by default the collector's."""
     sender_domains: Several[Hostname] = ()

@@ -7,6 +7,7 @@ are any, names that its host has not seen, and shows no more of them than it nee
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from rbl.config import Settings
@@ -26,6 +27,9 @@ def of_step(store: Store, settings: Settings, host_id: int, rows: Sequence[Envel
         Unavailable: the database does not answer.
     """
     planned = of_plan(rows)
+    own = settings.probe.tester_names
+    if planned is not None and own and planned.ehlo_name not in own:  # drawn by a worker with other names
+        return replace(planned, ehlo_name=own[0])
     if planned is not None:
         return planned
     with store.reading() as session:

@@ -2,10 +2,12 @@
 
 The lease is renewed while sessions are under way; a worker that lost it stops at once and writes no
 more. The conclusion is one transaction with the run locked, so that a message that arrives meanwhile
-is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``delisted``.
+is either seen by it or wakes the run. Log events: ``verdict``,
+``confirming`` (it goes on from another vantage), ``listed``, ``delisted``.
 """
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,20 +16,22 @@ from functools import partial
 
 import structlog
 
-from rbl import lifecycle
+from rbl import lifecycle, testtoken
 from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
 from rbl.lifecycle import Event
-from rbl.probe import linking
-from rbl.probe.dialogue import Contact
+from rbl.probe import confirmation, identity, linking
+from rbl.probe.dialogue import Contact, Offered
 from rbl.probe.lease import Lease
 from rbl.probe.linking import Links
+from rbl.probe.plan import Identity, TokenSource
 from rbl.probe.step import Step, Tools
-from rbl.probe.verdict import Offered, Returned, verdict
-from rbl.store import attendance, conclusions, links, probes, runs
+from rbl.probe.verdict import Returned, verdict
+from rbl.store import attendance, closings, conclusions, links, probes, runs
+from rbl.store.closings import Elsewhere
 from rbl.store.hosts import ZonePolicy
-from rbl.store.probes import EnvelopeRow
+from rbl.store.probes import EnvelopeRow, Names
 from rbl.store.runs import Claim
 from rbl.terms import Address, EnvelopeResult, State, Verdict
 
@@ -38,6 +42,7 @@ _NAME_TIMEOUT_SECONDS = 10
 # At who handed messages back, while more of them come.
 _MOST_LOOKS = 3
 _LONGEST_LOOK = timedelta(seconds=10)
+_ASKED_ELSEWHERE = "it relayed nothing: another address of ours asks once more before the listing ends"
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -86,7 +91,9 @@ def conclude(
             for one in probes.receipts(session, claim.run_id)
             if one.peer not in own.addresses
         ]
-        found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
+        confirms = None if claim.confirms is None else str(claim.confirms)
+        names = _names(tools.settings.probe, rows)
+        found = verdict(claim.address, offered, returned, contact, names, confirms)
         more = any(row.result is None for row in rows)
         until = [_waited_until(row, heard, policy.times) for row in rows]
         facts = conclusions.facts(
@@ -100,6 +107,17 @@ def conclude(
         outcome = lifecycle.after_step(found, facts, policy.times, now)
         if found is Verdict.OPEN and own.words:
             outcome = replace(outcome, why=f"{outcome.why} ({own.words})")
+        if outcome.event is Event.CLOSE:
+            discarded = any(form.result is EnvelopeResult.QUEUED and form.taken for form in offered)
+            ending = closings.weigh(session, claim, outcome, now, listed=facts.listed, discarded=discarded)
+            if isinstance(ending, Elsewhere):
+                seen = probes.names_seen(session, claim.host_id)
+                again = confirmation.rows(claim.address, ending, rows, *_new(tools, seen))
+                probes.plan(session, claim, again, ending.hostname)
+                conclusions.go_on(session, claim, ending.vantage, _ASKED_ELSEWHERE, now)
+                _log.info("confirming", address=str(claim.address), run=claim.run_id, why=_ASKED_ELSEWHERE)
+                return Verdict.UNPROVEN
+            outcome = ending
         if outcome.event is Event.DEFER and outcome.next_due is not None:
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
@@ -145,6 +163,12 @@ async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Le
         return Contact.OUR_FAULT
 
 
+def _new(tools: Tools, seen: Sequence[Names | None]) -> tuple[Identity, TokenSource]:
+    """Return by which names the test of a host that has *seen* some goes on, and its tokens' source."""
+    names = identity.choose(tools.settings, seen, secrets.SystemRandom())
+    return names, partial(testtoken.make, key=tools.mark_key)
+
+
 def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Offered:
     until = _waited_until(row, heard, times)
     return Offered(
@@ -156,6 +180,9 @@ def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Of
         unheard=until is not None
         and row.sent_at is not None
         and was_missed(row.sent_at, heard, times.first_wait),
+        vantage=row.vantage,
+        mail_from=row.mail_from,
+        answered=row.answered,
     )
 
 
@@ -172,9 +199,11 @@ def _first_sent(rows: Sequence[EnvelopeRow]) -> datetime | None:
     return min((sent_at for sent_at in queued if sent_at is not None), default=None)
 
 
-def _names(probe: Probe) -> tuple[str, ...]:
-    """Return the names by which a host may refuse the tester."""
-    return tuple(str(name) for name in (probe.ehlo_name, probe.source_address) if name is not None)
+def _names(probe: Probe, rows: Sequence[EnvelopeRow]) -> tuple[str, ...]:
+    """Return the names by which a host may refuse the tester: also of workers elsewhere that offered."""
+    of_here = (*probe.tester_names, *map(str, probe.sources))
+    said = [name for row in rows for name in (row.vantage, row.names.ehlo_name if row.names else "")]
+    return tuple(dict.fromkeys(name for name in (*of_here, *said) if name))
 
 
 def _tell(claim: Claim, found: Verdict, why: str, state: State, *, was_listed: bool) -> None:

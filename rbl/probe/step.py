@@ -5,8 +5,9 @@ message that came back meanwhile, the step's time. What the host does is recorde
 concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
 
 A listed host is first offered the form that relayed last, and one message: where it is still open, that
-comes back and is all. Forms whose messages are waited for are offered again where somebody asked for a
-look, in ``again``: what is refused by now was closed.
+comes back and is all. Next come the controls, to see whether it takes anything from us. Forms whose
+messages are waited for are offered again where somebody asked for a look, in ``again``: what is refused
+by now was closed.
 """
 
 import asyncio
@@ -19,33 +20,32 @@ import structlog
 
 from rbl import testtoken
 from rbl.config import Settings
-from rbl.errors import Refused
-from rbl.lifecycle import DAY
-from rbl.probe import identity, linking, message, platforms
+from rbl.probe import control, identity, linking, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome
 from rbl.probe.lease import Lease
+from rbl.probe.leave import Leave
 from rbl.probe.linking import AddressesOf, NameOf
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
-from rbl.probe.rows import envelope_of, planned_row
+from rbl.probe.rows import envelope_of, planned_row, tried_row
 from rbl.probe.smtp import Session
-from rbl.store import exemptions, probes, runs, switches
+from rbl.store import probes, runs
 from rbl.store.engine import Store
-from rbl.store.probes import EnvelopeRow, Tried
+from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
-from rbl.terms import EnvelopeResult, Purpose
+from rbl.terms import Address, EnvelopeResult, Purpose
 from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
 
 # At most three connections after the first one: a host that drops us more often wants us gone.
 MAX_SESSIONS = 4
-# An answer that a receipt gave is proof enough to stop at.
-_PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 # Of a host that is in DNS: what relayed last is likely to do it again.
 _OF_LISTED = frozenset({Purpose.RETEST, Purpose.PERIODIC})
+# Of a host that has reason to refuse the tester.
+_WITH_CONTROLS = _OF_LISTED | {Purpose.FOLLOW_UP}
 _REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
 _REASONS = {
@@ -79,6 +79,7 @@ class Step:
         self._tools = tools
         self._lease = lease
         self._claim = claim
+        self._leave = Leave(tools.store, tools.settings.probe, claim, lease, tools.clock)
         self._first_wait = first_wait
         self._probe = tools.settings.probe
         self._identity: Identity  # as soon as it is known what the host has seen
@@ -131,10 +132,14 @@ class Step:
         told: frozenset[str] = frozenset()
         while not self._stopped and await self._may_connect():
             rows = await asyncio.to_thread(self._rows)
+            here = {"", probes.from_vantage(self._claim.vantage)}
             awaited = [
-                row for row in rows if row.result is EnvelopeResult.QUEUED and row.test_id not in told
+                row
+                for row in rows
+                if row.result is EnvelopeResult.QUEUED and row.vantage in here and row.test_id not in told
             ]
             if not awaited:
+                await asyncio.to_thread(self._ask_controls_again)
                 return
             told |= {row.test_id for row in awaited[: self._probe.envelopes_per_session]}
             await self._session(partial(_given, rows=awaited), self._offer_again)
@@ -160,6 +165,7 @@ class Step:
         async with Session.open(
             self._claim.address,
             self._probe,
+            source=self._claim.vantage,
             deadline=self._deadline,
             clock=self._tools.clock,
             may_speak=self._lease.holds,
@@ -175,15 +181,21 @@ class Step:
     async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
+        spared: set[str] = set()
         for envelope in envelopes:
             if not await self._may_go_on():
                 break
-            outcome = await session.try_envelope(envelope, self._message(envelope))
+            if envelope.test in spared:
+                continue
+            is_control = control.is_control(envelope.test)
+            outcome = await session.try_envelope(envelope, None if is_control else self._message(envelope))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
             self._answered = True
             self._messages += outcome.sent_at is not None
-            told = await asyncio.to_thread(self._record, [outcome], session, told)
+            outcomes = [outcome, *control.spared(outcome, envelopes)]
+            spared |= {one.test for one in outcomes[1:]}
+            told = await asyncio.to_thread(self._record, outcomes, session, told)
             if self._messages >= self._most_messages:
                 self._stopped = True
                 break
@@ -227,13 +239,17 @@ class Step:
             extensions=planning.suggested(platform, frozenset()),
             first=await asyncio.to_thread(self._relayed_last),
         )
+        if self._claim.purpose in _WITH_CONTROLS:
+            asked = await asyncio.to_thread(self._controls, hostname)
+            planned = (*planned[:1], *asked, *planned[1:])
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
         return [envelope for envelope in planned if envelope.skipped is None]
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
-        source = self._probe.second_source_address
-        if source is None or not await self._may_connect():
+        used = self._claim.vantage or self._probe.source_for(self._claim.address)
+        source = self._probe.source_for(self._claim.address, but=used)
+        if source is None or not await self._may_connect(source):
             return
         async with Session.open(
             self._claim.address,
@@ -244,7 +260,7 @@ class Step:
         ) as session:
             if session.greeting.contact is Contact.GREETED:
                 self._contact = Contact.BLOCKED
-        await asyncio.to_thread(self._record, [], session, 0)
+        await asyncio.to_thread(self._record, [], session, 0, source)
 
     async def _must_hold(self) -> None:
         """See that the run is still ours.
@@ -255,49 +271,33 @@ class Step:
         if not await asyncio.to_thread(self._lease.is_held):
             raise runs.lost(self._claim)
 
-    async def _may_connect(self) -> bool:
-        """Whether another session may begin, which is counted."""
-        may = self._sessions < MAX_SESSIONS + self._is_shut_out and await self._may_go_on()
-        if may and not await asyncio.to_thread(self._connect):
+    async def _may_connect(self, source: Address | None = None) -> bool:
+        """Whether another session may begin, which is counted; from *source*, by default the vantage."""
+        may = self._sessions < MAX_SESSIONS + (self._contact in _SHUT_OUT) and await self._may_go_on()
+        if may and not await asyncio.to_thread(self._leave.connect, source):
             _log.warning("probe_error", address=str(self._claim.address), why="connected too often today")
             self._stopped, may = True, False
         return may
 
-    @property
-    def _is_shut_out(self) -> bool:
-        return self._contact in _SHUT_OUT
-
     async def _may_go_on(self) -> bool:
         """Whether another envelope may be offered; the step ends where not."""
         in_time = asyncio.get_running_loop().time() < self._deadline
-        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._is_forbidden)
+        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._leave.is_over)
         return not self._stopped
-
-    def _is_forbidden(self) -> bool:
-        """Whether no further envelope may go out: lost, switched off, opted out, or proven already."""
-        with self._tools.store.reading() as session:
-            if not (self._lease.holds() and runs.is_held(session, self._claim, self._tools.clock())):
-                return True
-            try:
-                exemptions.refuse_test_of(session, self._claim.address)
-            except Refused:
-                return True
-            proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
-            return proven or not switches.is_on(session, switches.PROBING)
-
-    def _connect(self) -> bool:
-        """Count one more connection to the host, and return whether it may be made today."""
-        now = self._tools.clock()
-        with self._tools.store.writing() as session:
-            count = probes.count_connections(session, self._claim.host_id, now - DAY)
-            if count >= self._probe.connections_per_day:
-                return False
-            probes.connect(session, self._claim, now)
-        return True
 
     def _relayed_last(self) -> str | None:
         with self._tools.store.reading() as session:
             return probes.relayed_last(session, self._claim.host_id)
+
+    def _controls(self, hostname: str | None) -> tuple[Envelope, ...]:
+        with self._tools.store.reading() as session:
+            known = probes.known_name(session, self._claim.host_id)
+        return control.controls(self._identity, hostname, known, self._new_token)
+
+    def _ask_controls_again(self) -> None:
+        """Forget what the controls were told long ago, so that they are asked together with the forms."""
+        with self._tools.store.writing() as session:
+            probes.ask_again(session, self._claim, control.IDS)
 
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:
@@ -315,15 +315,18 @@ class Step:
             )
             probes.greeted(session, self._claim, told, platform)
 
-    def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
+    def _record(
+        self,
+        outcomes: list[EnvelopeOutcome],
+        dialogue: Session,
+        told: int,
+        source: Address | None = None,
+    ) -> int:
         """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""
         lines = dialogue.transcript
-        tried = [
-            Tried(one.test, one.result, one.reply.text if one.reply else one.why, one.sent_at)
-            for one in outcomes
-        ]
         with self._tools.store.writing() as session:
-            probes.record(session, self._claim, tried, lines[told:])
+            tried = [tried_row(one) for one in outcomes]
+            probes.record(session, self._claim, tried, lines[told:], vantage=source)
         return len(lines)
 
     def _new_token(self, kind: TokenKind) -> str:

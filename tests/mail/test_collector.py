@@ -696,7 +696,7 @@ def test_several_domains(running: Running) -> None:
     running.run(running.collector.start())
     token = TO.partition("@")[0]
     replies = {}
-    with client(running.collector.bound) as smtp:
+    with client(running.collector.bound[0]) as smtp:
         smtp.ehlo()
         for domain in (DOMAIN, second.upper(), f"{third}.", "example.org", "tests.example.org"):
             smtp.mail("a@b.example")
