@@ -64,6 +64,11 @@ class Envelope:
         if self.skipped is None and not all(_ARGUMENT.fullmatch(argument) for argument in arguments):
             raise BadInput(f"{self.test}: {arguments!a} cannot be sent as a command's argument")
 
+    @property
+    def sender_form(self) -> str:
+        """The argument of MAIL FROM without its token: envelopes that have it in common can share one MAIL."""
+        return self.mail_from.replace(self.sender_token, "*", 1) if self.sender_token else self.mail_from
+
 
 @dataclass(frozen=True, slots=True)
 class _Form:

@@ -5,13 +5,16 @@ the server demands it, and HELP once at most; never AUTH, VRFY, EXPN or two comm
 Whatever the host does is an outcome; nothing it does raises. Sends raw lines, since libraries
 re-quote the very addresses that matter here. RFC 5321, RFC 3207. Log events: none; the transcript
 is the record.
+
+Envelopes whose senders differ in nothing but their tokens share one MAIL, as one more RCPT, for as
+long as recipients are refused; what is accepted so is offered anew, alone and under its own sender.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from rbl.addresses import reserved_reason
@@ -29,6 +32,15 @@ _WANTS_TLS = re.compile(r"\b(?:START)?TLS\b", re.IGNORECASE)
 # defer_unauth_destination (since 2.10), whose 4yz spares the mail of an admin who made a mistake. No
 # stranger's mail is taken later, so it is a refusal: waiting would keep the host listed for ever.
 _POSTFIX_DENIES = re.compile(r"454 4\.7\.1 .*: Relay access denied")
+# Refused for what went before, and not for the envelope.
+_OF_THE_SESSION = re.compile(
+    r"too many|slow down|(?:rate|error|recipient) limit|limit (?:reached|exceeded)|bad sequence", re.IGNORECASE
+)
+# Answers that came so much later than the first are a tarpit's, which grows until the session ends;
+# Courier's pauses go from 8 to 128 seconds.
+_GROWN = 3
+# Of the time for one answer: beyond it another session is quicker.
+_TIRING_SHARE = 6
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -52,7 +64,11 @@ class Session:
         self._transcript = transcript
         self._connection = connection
         self._in_tls = False
-        self._begun = False  # an envelope was begun since the greeting: RSET comes before the next
+        self._open = False  # a sender was taken: RSET comes before the next
+        self._row: str | None = None  # whose it was, as long as no recipient was taken with it
+        self._answered = 0  # how many envelopes were refused or taken
+        self._first_seconds: float | None = None  # until the first and the last answer to a command came
+        self._last_seconds = 0.0
         self.greeting = Greeting(Contact.OUR_FAULT, "not begun")
 
     @classmethod
@@ -101,21 +117,38 @@ class Session:
         """Return every line said so far, by both sides."""
         return tuple(self._transcript.lines)
 
+    @property
+    def tires(self) -> bool:
+        """Whether its answers have become so slow that the next envelope is better off in another session."""
+        patience = self._probe.command_timeout.total_seconds() / _TIRING_SHARE
+        grown = self._first_seconds is not None and self._last_seconds > _GROWN * self._first_seconds
+        return self._answered > 0 and grown and self._last_seconds > patience
+
     async def try_envelope(self, envelope: Envelope, message: bytes | None) -> EnvelopeOutcome:
-        """Offer *envelope*, and *message* where its recipient is taken; None: stop after RCPT."""
+        """Offer *envelope*, and *message* where its recipient is taken; None: stop after RCPT.
+
+        NOT_RUN where the session ended over it after it had answered others: some end after a few
+        refusals, whatever is refused. What a session ends over first is the envelope's own answer.
+        """
         connection = self._connection
         if connection is None or self.over:
             return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, "the session was over")
-        if self._begun and (not_reset := await self._reset(connection)) is not None:
-            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, *not_reset)
-        self._begun = True
         outcome = await self._offer(connection, envelope, message)
         if not self.over and not self._in_tls and _demands_tls(outcome.reply):
             problem = await self._start_tls(connection, envelope.test)
             outcome = problem or await self._offer(connection, envelope, message)
-        if self._is_silenced:
-            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, outcome.why)
+        if self._is_silenced or self._had_no_turn(connection, outcome):
+            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, outcome.why, outcome.reply)
+        self._answered += 1
         return outcome
+
+    def _had_no_turn(self, connection: Connection, outcome: EnvelopeOutcome) -> bool:
+        """Whether *outcome* says nothing of its envelope, but of the session or of our own time."""
+        if outcome.sent_at is not None:
+            return False
+        if self._answered and outcome.result is EnvelopeResult.REFUSED and _is_of_session(outcome.reply):
+            connection.give_up("the server refuses for what went before")
+        return connection.ended is not None and (self._answered > 0 or connection.out_of_time)
 
     async def help(self) -> str:
         """Return the answer to HELP, by which some servers are known whose greeting is bare."""
@@ -128,6 +161,9 @@ class Session:
         """Say QUIT, whatever went before, and close. Without effect on a closed session."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            if self.tires:
+                connection.leave()
+                return
             await self._ask(connection, "QUIT")
             await connection.close(self._probe.command_timeout)
 
@@ -173,7 +209,14 @@ class Session:
         if connection.ended is None:
             await asyncio.sleep(self._probe.command_delay.total_seconds())
             self._fall_silent(connection)
-        return self._heard(connection, await connection.ask(command, self._probe.command_timeout))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        within = max(self._probe.command_timeout, timedelta(seconds=_GROWN * self._last_seconds))
+        reply = await connection.ask(command, within)
+        self._last_seconds = loop.time() - began
+        if self._first_seconds is None:
+            self._first_seconds = self._last_seconds
+        return self._heard(connection, reply)
 
     def _fall_silent(self, connection: Connection) -> None:
         """End the session where nothing more may be said, since the test is another's now."""
@@ -191,12 +234,23 @@ class Session:
         self, connection: Connection, envelope: Envelope, message: bytes | None
     ) -> EnvelopeOutcome:
         test = envelope.test
+        if self._row == envelope.sender_form:
+            rcpt = await self._ask(connection, f"RCPT TO:{envelope.rcpt_to}")
+            if isinstance(rcpt, Ended) or not (rcpt.positive or _is_of_session(rcpt)):
+                return _outcome(connection, test, rcpt, EnvelopeResult.REFUSED)
+            self._row = None
+            if rcpt.positive and message is None:
+                return EnvelopeOutcome(test, EnvelopeResult.ACCEPTED, rcpt.lines[-1], rcpt)
+        if self._open and (not_reset := await self._reset(connection)) is not None:
+            return EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, *not_reset)
         mail = await self._ask(connection, f"MAIL FROM:{envelope.mail_from}")
         if isinstance(mail, Ended) or not mail.positive:
             return _outcome(connection, test, mail, EnvelopeResult.REFUSED)
+        self._open, self._row = True, envelope.sender_form
         rcpt = await self._ask(connection, f"RCPT TO:{envelope.rcpt_to}")
         if isinstance(rcpt, Ended) or not rcpt.positive:
             return _outcome(connection, test, rcpt, EnvelopeResult.REFUSED)
+        self._row = None
         if message is None:
             return EnvelopeOutcome(test, EnvelopeResult.ACCEPTED, rcpt.lines[-1], rcpt)
         data = await self._ask(connection, "DATA")
@@ -226,11 +280,13 @@ class Session:
             if connection.ended is None:
                 connection.give_up("the server refuses RSET")
             return reply.lines[-1], reply
+        self._open = False
         return None
 
     async def _start_tls(self, connection: Connection, test: str) -> EnvelopeOutcome | None:
         """Begin TLS and greet again (RFC 3207 §4.2); None where it worked, else what *test* came to."""
         self._in_tls = True
+        self._open, self._row = False, None  # RFC 3207 §4.2: all that was said before is forgotten
         answer = await self._ask(connection, "STARTTLS")
         if isinstance(answer, Reply) and answer.code == 220:
             begun = await connection.start_tls(self._probe.command_timeout)
@@ -294,6 +350,15 @@ def _keywords(hello: Reply) -> tuple[str, ...]:
 def _demands_tls(reply: Reply | None) -> bool:
     """Whether *reply* is "530 5.7.0 Must issue a STARTTLS command first" (RFC 3207 §4)."""
     return reply is not None and reply.code == 530 and _WANTS_TLS.search(reply.text) is not None
+
+
+def _is_of_session(reply: Reply | None) -> bool:
+    """Whether *reply* refuses for what was said before it: the same envelope may be taken when it is first."""
+    return (
+        reply is not None
+        and reply.permanent
+        and (reply.code == 503 or _OF_THE_SESSION.search(reply.text) is not None)
+    )
 
 
 def _outcome(
