@@ -52,3 +52,15 @@ class EnvelopeOutcome:
     why: str  # what decided, in words for people
     reply: Reply | None = None  # the reply that decided, where there was one
     sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """How the sessions of a step went.
+
+    *contact*: how the last one began, None where there was none. *went_on*: some form was answered for
+    good that had not been.
+    """
+
+    contact: Contact | None
+    went_on: bool = False

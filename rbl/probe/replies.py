@@ -15,6 +15,10 @@ MAX_SHOWN = 1000  # characters of a line; so many octets at most has one of RFC 
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -]).*)?", re.DOTALL)
 _ENHANCED = re.compile(r"[0-9]{3}[ -](?P<code>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+# Postfix: "450 4.7.1 Error: too many recipients from 192.0.2.1" (smtpd_client_recipient_rate_limit).
+_OF_THE_RATE = re.compile(
+    r"too (?:many|much|fast|often)|slow down|\b(?:rate|limit)\b|exceed|throttl", re.IGNORECASE
+)
 _TOO_LONG = f"a reply of more than {MAX_REPLY_OCTETS // 1024} KiB"
 _LABEL = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
 
@@ -127,6 +131,11 @@ class ReplyBuffer:
 
     def _garbled(self, why: str) -> Garbled:
         return Garbled(why, self.unfinished())
+
+
+def asks_for_patience(text: str) -> bool:
+    """Whether a reply with *text* puts off not the envelope but everybody who asks so often."""
+    return _OF_THE_RATE.search(text) is not None
 
 
 def printable(octets: bytes) -> str:

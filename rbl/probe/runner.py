@@ -16,9 +16,10 @@ from rbl import lifecycle
 from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
-from rbl.lifecycle import Event
-from rbl.probe.dialogue import Contact
+from rbl.lifecycle import Event, RunFacts
+from rbl.probe.dialogue import Contact, StepEnd
 from rbl.probe.lease import Lease
+from rbl.probe.replies import asks_for_patience
 from rbl.probe.step import Step, Tools
 from rbl.probe.verdict import Offered, Returned, verdict
 from rbl.store import attendance, conclusions, probes, runs
@@ -40,11 +41,13 @@ async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
         Conflict: the run is this worker's no more.
         Unavailable: the database does not answer; the lease runs out and the run is taken up again.
     """
-    contact = await _under_lease(tools, claim, policy.times.first_wait) if claim.may_connect else None
-    return await asyncio.to_thread(conclude, tools, claim, policy, contact)
+    end = StepEnd(None)
+    if claim.may_connect:
+        end = await _under_lease(tools, claim, policy.times.first_wait)
+    return await asyncio.to_thread(conclude, tools, claim, policy, end)
 
 
-def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | None) -> Verdict:
+def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, end: StepEnd) -> Verdict:
     """Judge the run by all that is known of it, and store what the verdict means for the host.
 
     Raises:
@@ -57,7 +60,7 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
         heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
         offered = [_offered(row, heard, policy.times) for row in rows]
         returned = [Returned(one.kind, one.peer) for one in probes.receipts(session, claim.run_id)]
-        found = verdict(claim.address, offered, returned, contact, _names(tools.settings.probe))
+        found = verdict(claim.address, offered, returned, end.contact, _names(tools.settings.probe))
         more = any(row.result is None for row in rows)
         until = [_waited_until(row, heard, policy.times) for row in rows]
         facts = conclusions.facts(
@@ -67,9 +70,11 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | 
             now,
             more_envelopes=more,
             waited_until=max((one for one in until if one is not None), default=None),
+            went_on=end.went_on,
+            slowed=any(_was_slowed(row) for row in rows),
         )
         outcome = lifecycle.after_step(found, facts, policy.times, now)
-        if outcome.event is Event.DEFER and outcome.next_due is not None:
+        if outcome.event is Event.DEFER and outcome.next_due is not None and _is_turn_over(facts):
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
     _tell(claim, found, outcome.why, state, was_listed=facts.listed)
@@ -87,7 +92,7 @@ async def name_of(address: Address) -> str | None:
     return name
 
 
-async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Contact | None:
+async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> StepEnd:
     """Return how the step's sessions went, with the lease renewed all the while."""
     lease = Lease(tools.store, claim, tools.settings.probe.lease, tools.clock)
     sessions = asyncio.create_task(_sessions(tools, claim, first_wait, lease))
@@ -103,15 +108,24 @@ async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Con
         await asyncio.gather(sessions, renewals, return_exceptions=True)
 
 
-async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> Contact | None:
-    """Return how the last session of the step began; a fault of the program is nobody else's."""
+async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> StepEnd:
+    """Return how the sessions of the step went; a fault of the program is nobody else's."""
     try:
         return await Step(tools, claim, first_wait, lease).run()
     except RblError:
         raise
     except Exception:  # noqa: BLE001 — the rim: the run must end, and not be tried for ever
         _log.exception("probe_error", address=str(claim.address), run=claim.run_id)
-        return Contact.OUR_FAULT
+        return StepEnd(Contact.OUR_FAULT)
+
+
+def _is_turn_over(facts: RunFacts) -> bool:
+    """Whether the forms that were put off have their turn in the next step: not before all others had it."""
+    return facts.slowed or not (facts.went_on and facts.more_envelopes)
+
+
+def _was_slowed(row: EnvelopeRow) -> bool:
+    return row.result is EnvelopeResult.DEFERRED and asks_for_patience(row.reply or "")
 
 
 def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Offered:

@@ -22,7 +22,7 @@ from rbl.config import Probe
 from rbl.probe.connection import Clock, Connection, Ended, NoConnection, Transcript, utc_now
 from rbl.probe.dialogue import Contact, EnvelopeOutcome, Greeting
 from rbl.probe.plan import Envelope
-from rbl.probe.replies import Reply, server_name
+from rbl.probe.replies import Reply, asks_for_patience, server_name
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
 # What platforms are recognised by; more could only slow the matching down.
@@ -236,7 +236,7 @@ class Session:
         test = envelope.test
         if self._row == envelope.sender_form:
             rcpt = await self._ask(connection, f"RCPT TO:{envelope.rcpt_to}")
-            if isinstance(rcpt, Ended) or not (rcpt.positive or _is_of_session(rcpt)):
+            if isinstance(rcpt, Ended) or not (rcpt.positive or _is_of_session(rcpt) or _puts_off(rcpt)):
                 return _outcome(connection, test, rcpt, EnvelopeResult.REFUSED)
             self._row = None
             if rcpt.positive and message is None:
@@ -359,6 +359,11 @@ def _is_of_session(reply: Reply | None) -> bool:
         and reply.permanent
         and (reply.code == 503 or _OF_THE_SESSION.search(reply.text) is not None)
     )
+
+
+def _puts_off(reply: Reply) -> bool:
+    """Whether *reply* is to how much is asked, as 452 for the number of recipients (RFC 5321 §4.5.3.1.10)."""
+    return reply.temporary and reply.code != 421 and asks_for_patience(reply.text)
 
 
 def _outcome(

@@ -4,8 +4,9 @@ Before each envelope it looks whether it may go on: the lease, the kill switch, 
 message that came back meanwhile, the step's time. What the host does is recorded, never raised. It
 concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
 
-A listed host is first offered the form that relayed last, and one message: where it is still open, that
-comes back and is all. Forms whose messages are waited for are offered again where somebody asked for a
+A host gets one message at a time, until it is known whether that comes back. A listed one is first
+offered the form that relayed last: where it is still open, that comes back and is all. A session that
+the host ends after it answered some forms is followed by another; those left are for a later step. Forms whose messages are waited for are offered again where somebody asked for a
 look, in ``again``: what is refused by now was closed.
 """
 
@@ -24,12 +25,14 @@ from rbl.lifecycle import DAY
 from rbl.probe import message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
-from rbl.probe.dialogue import Contact, EnvelopeOutcome
+from rbl.probe.dialogue import Contact, EnvelopeOutcome, StepEnd
 from rbl.probe.lease import Lease
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
+from rbl.probe.replies import asks_for_patience
 from rbl.probe.rows import envelope_of, planned_row
 from rbl.probe.smtp import Session
+from rbl.probe.turns import next_turn
 from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
@@ -43,9 +46,10 @@ _log = structlog.get_logger()
 MAX_SESSIONS = 4
 # An answer that a receipt gave is proof enough to stop at.
 _PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
-# Of a host that is in DNS: what relayed last is likely to do it again.
-_OF_LISTED = frozenset({Purpose.RETEST, Purpose.PERIODIC})
 _REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
+# What needs no further try of the form, and what came at or after DATA.
+_FOR_GOOD = _REFUSALS | {EnvelopeResult.QUEUED}
+_PAST_RCPT = frozenset({EnvelopeResult.QUEUED, EnvelopeResult.REFUSED_DATA})
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
 _REASONS = {
     Purpose.NOMINATION: "spam that came through this server was reported",
@@ -85,15 +89,15 @@ class Step:
         self._deadline = asyncio.get_running_loop().time() + self._probe.run_timeout.total_seconds()
         self._began = tools.clock()
         self._messages = 0
-        is_first_look = claim.purpose in _OF_LISTED and not claim.steps_done
-        self._most_messages = 1 if is_first_look else self._probe.messages_per_step
+        self._most_messages = self._probe.messages_per_step if claim.steps_done else 1
         self._sessions = 0
         self._stopped = False
+        self._went_on = False  # some form was answered for good
         self._answered = False  # it answered some envelope, in this step or an earlier one
         self._contact: Contact | None = None
 
-    async def run(self) -> Contact | None:
-        """Try what has not been tried yet and return how the last session began; None: there was none.
+    async def run(self) -> StepEnd:
+        """Try what has not been tried yet and return how that went.
 
         Raises:
             Conflict: the run is this worker's no more.
@@ -120,7 +124,7 @@ class Step:
             messages=self._messages,
             contact=self._contact.value if self._contact else None,
         )
-        return self._contact
+        return StepEnd(self._contact, self._went_on)
 
     async def _again(self) -> None:
         """Offer the forms whose messages are waited for once more, until one is still not refused."""
@@ -128,12 +132,15 @@ class Step:
         while not self._stopped and await self._may_connect():
             rows = await asyncio.to_thread(self._rows)
             awaited = [
-                row for row in rows if row.result is EnvelopeResult.QUEUED and row.test_id not in told
+                envelope_of(row)
+                for row in rows
+                if row.result is EnvelopeResult.QUEUED and row.test_id not in told
             ]
             if not awaited:
                 return
-            told |= {row.test_id for row in awaited[: self._probe.envelopes_per_session]}
-            await self._session(partial(_given, rows=awaited), self._offer_again)
+            turn = next_turn(awaited, self._probe.envelopes_per_session)
+            told |= {envelope.test for envelope in turn}
+            await self._session(partial(_given, envelopes=turn), self._offer_again)
             if self._contact is not Contact.GREETED:
                 self._stopped = True
 
@@ -164,7 +171,7 @@ class Step:
             told = 0
             if self._contact is Contact.GREETED:
                 envelopes = await choose(session)
-                told = await offer(session, envelopes[: self._probe.envelopes_per_session])
+                told = await offer(session, next_turn(envelopes, self._probe.envelopes_per_session))
         await self._must_hold()
         await asyncio.to_thread(self._record, [], session, told)
 
@@ -172,24 +179,39 @@ class Step:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
         for envelope in envelopes:
-            if not await self._may_go_on():
+            if session.tires or not await self._may_go_on():
                 break
             outcome = await session.try_envelope(envelope, self._message(envelope))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
             self._answered = True
+            self._went_on |= outcome.result in _FOR_GOOD
             self._messages += outcome.sent_at is not None
             told = await asyncio.to_thread(self._record, [outcome], session, told)
-            if self._messages >= self._most_messages:
+            await self._widen(session, outcome)
+            if self._messages >= self._most_messages or _asks_for_patience(outcome):
                 self._stopped = True
                 break
         return told
+
+    async def _widen(self, session: Session, outcome: EnvelopeOutcome) -> None:
+        """Add the longer forms of one that was not refused at RCPT to the plan."""
+        if outcome.result not in _PAST_RCPT:
+            return
+        tests = planning.suggested(None, frozenset({outcome.test}))
+        tests -= {row.test_id for row in await asyncio.to_thread(self._rows)}
+        hostname = self._claim.hostname or session.greeting.hostname
+        hostname = hostname or await self._tools.name_of(self._claim.address)
+        envelopes = planning.further(
+            tests, self._claim.address, self._identity, hostname, self._new_token
+        )
+        await asyncio.to_thread(self._store_further, envelopes)
 
     async def _offer_again(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* that were taken before, as long as they are refused now; return the same."""
         told = 0
         for envelope in envelopes:
-            if not await self._may_go_on():
+            if session.tires or not await self._may_go_on():
                 break
             outcome = await session.try_envelope(envelope, self._message(envelope))
             if outcome.result not in _REFUSALS:  # it is as before, or nobody can tell: the wait goes on
@@ -198,6 +220,7 @@ class Step:
                 break
             refused = replace(outcome, result=EnvelopeResult.REFUSED, sent_at=None)
             told = await asyncio.to_thread(self._record, [refused], session, told)
+            self._went_on = True
         return told
 
     async def _untried(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
@@ -306,6 +329,10 @@ class Step:
             probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
             probes.greeted(session, self._claim, told, platform)
 
+    def _store_further(self, envelopes: tuple[Envelope, ...]) -> None:
+        with self._tools.store.writing() as session:
+            probes.widen(session, self._claim, [planned_row(envelope) for envelope in envelopes])
+
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
         """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""
         lines = dialogue.transcript
@@ -336,8 +363,14 @@ class Step:
         return message.compose(envelope, self._identity, occasion, key=self._tools.mark_key, now=now)
 
 
-async def _given(_session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
-    return [envelope_of(row) for row in rows]
+def _asks_for_patience(outcome: EnvelopeOutcome) -> bool:
+    """Whether the host answers no more forms for now, whichever they are."""
+    is_deferred = outcome.result is EnvelopeResult.DEFERRED
+    return is_deferred and outcome.reply is not None and asks_for_patience(outcome.reply.text)
+
+
+async def _given(_session: Session, envelopes: list[Envelope]) -> list[Envelope]:
+    return envelopes
 
 
 def identity_of(settings: Settings) -> Identity:

@@ -28,6 +28,8 @@ def facts(
     *,
     more_envelopes: bool,
     waited_until: datetime | None = None,
+    went_on: bool = False,
+    slowed: bool = False,
 ) -> lifecycle.RunFacts:
     """Return what the lifecycle must know of a run to say what *verdict* means."""
     host = session.get_one(Host, claim.host_id, with_for_update=True)
@@ -41,6 +43,8 @@ def facts(
         waited_until=waited_until,
         more_envelopes=more_envelopes,
         unreachable_since=host.unreachable_since,
+        went_on=went_on,
+        slowed=slowed,
     )
 
 
@@ -61,8 +65,8 @@ def end_step(
     run.lease_owner = None
     run.lease_until = None
     run.woken = False
-    if outcome.event is Event.DEFER:
-        run.retries_done += 1
+    if outcome.event is Event.DEFER:  # each step that gets further answers a form for good: it ends
+        run.retries_done = 0 if outcome.goes_on else run.retries_done + 1
     if outcome.next_due is None:
         run.finished_at = now
     else:

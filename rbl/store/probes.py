@@ -135,7 +135,17 @@ def plan(session: Session, claim: Claim, planned: Sequence[EnvelopeRow], hostnam
     """
     run = held(session, claim)
     run.hostname = hostname
-    for envelope in planned:
+    widen(session, claim, planned)
+
+
+def widen(session: Session, claim: Claim, further: Sequence[EnvelopeRow]) -> None:
+    """Add envelopes to the plan of a run, after those that are there.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    run = held(session, claim)
+    for envelope in further:
         session.add(
             ProbeEnvelope(
                 run_id=run.id,
