@@ -22,7 +22,7 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
-from rbl.probe import message, platforms
+from rbl.probe import economy, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.connection import Clock
 from rbl.probe.dialogue import Contact, EnvelopeOutcome, StepEnd
@@ -92,6 +92,9 @@ class Step:
         self._most_messages = self._probe.messages_per_step if claim.steps_done else 1
         self._sessions = 0
         self._stopped = False
+        self._left: set[str] = set()  # the forms that are not tried yet
+        self._refusals: dict[str, str] = {}  # by form, what was said
+        self._proven: frozenset[str] = frozenset()  # seen to relay, on this host or on others of its kind
         self._went_on = False  # some form was answered for good
         self._answered = False  # it answered some envelope, in this step or an earlier one
         self._contact: Contact | None = None
@@ -178,7 +181,10 @@ class Step:
     async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
+        platform = platforms.recognise(session.greeting.text)
         for envelope in envelopes:
+            if envelope.test not in self._left:
+                continue
             if session.tires or not await self._may_go_on():
                 break
             outcome = await session.try_envelope(envelope, self._message(envelope))
@@ -187,12 +193,27 @@ class Step:
             self._answered = True
             self._went_on |= outcome.result in _FOR_GOOD
             self._messages += outcome.sent_at is not None
-            told = await asyncio.to_thread(self._record, [outcome], session, told)
+            spared = self._spared(session, platform, outcome)
+            told = await asyncio.to_thread(self._record, [outcome, *spared], session, told)
             await self._widen(session, outcome)
             if self._messages >= self._most_messages or _asks_for_patience(outcome):
                 self._stopped = True
                 break
         return told
+
+    def _spared(
+        self, session: Session, platform: str | None, outcome: EnvelopeOutcome
+    ) -> list[EnvelopeOutcome]:
+        """Return what *outcome*, and those before it, show that needs no try any more."""
+        self._left.discard(outcome.test)
+        if outcome.result in _REFUSALS and outcome.reply is not None:
+            self._refusals[outcome.test] = outcome.reply.text
+        if not economy.has_the_manners(platform, [line.text for line in session.transcript]):
+            return []
+        reasons = economy.spared(platform, self._refusals)
+        tests = sorted(reasons.keys() & self._left - self._proven)
+        self._left.difference_update(tests)
+        return [EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, reasons[test]) for test in tests]
 
     async def _widen(self, session: Session, outcome: EnvelopeOutcome) -> None:
         """Add the longer forms of one that was not refused at RCPT to the plan."""
@@ -225,12 +246,15 @@ class Step:
 
     async def _untried(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
         """Return the envelopes that are left, after making and storing the plan where there is none."""
-        if rows:
-            return [envelope_of(row) for row in rows if row.result is None]
-        return await self._planned(session)
+        if not rows:
+            await self._plan(session)
+            rows = await asyncio.to_thread(self._rows)
+        self._left = {row.test_id for row in rows if row.result is None}
+        self._refusals = {row.test_id: row.reply or "" for row in rows if row.result in _REFUSALS}
+        return [envelope_of(row) for row in rows if row.result is None]
 
-    async def _planned(self, session: Session) -> list[Envelope]:
-        """Make and store the plan, and return what applies of it."""
+    async def _plan(self, session: Session) -> None:
+        """Make and store the plan."""
         greeting = session.greeting
         platform = platforms.recognise(greeting.text)
         told = greeting.text
@@ -247,7 +271,6 @@ class Step:
             first=await asyncio.to_thread(self._relayed_last),
         )
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
-        return [envelope for envelope in planned if envelope.skipped is None]
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
