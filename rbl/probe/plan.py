@@ -9,7 +9,7 @@ Forms of one sender stand together, a *row*: they share one MAIL, and each costs
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from publicsuffixlist import PublicSuffixList
@@ -190,6 +190,18 @@ def further(
     """
     forms = (form for form in _FORMS + _EXTENSIONS if form.test in tests)
     return tuple(_envelope(form, target, identity, hostname, token) for form in forms)
+
+
+def from_stranger(envelope: Envelope, identity: Identity) -> Envelope | None:
+    """Return *envelope* with a stranger's sender, or None where its sender is what is tested, or is one already.
+
+    A server that refuses the host's own name as a sender has said nothing of the recipient.
+    """
+    form = next((form for form in _FORMS + _EXTENSIONS if form.test == envelope.test), None)
+    sender = f"<{envelope.sender_token}@{identity.sender_domain}>"
+    if form is None or form.mail_from != _LOCAL or form.rcpt_to == _PLAIN or envelope.mail_from == sender:
+        return None
+    return replace(envelope, mail_from=sender)
 
 
 def suggested(platform: str | None, accepted: frozenset[str]) -> frozenset[str]:

@@ -19,6 +19,10 @@ _ENHANCED = re.compile(r"[0-9]{3}[ -](?P<code>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![
 _OF_THE_RATE = re.compile(
     r"too (?:many|much|fast|often)|slow down|\b(?:rate|limit)\b|exceed|throttl", re.IGNORECASE
 )
+# Exim's "550 Sender verify failed", Postfix's "Sender address rejected", and what checks SPF at RCPT.
+_OF_THE_SENDER = re.compile(
+    r"\bsender\b|\bspf\b|\b(?:mail|envelope) from\b|\b(?:return|reverse).?path", re.IGNORECASE
+)
 _TOO_LONG = f"a reply of more than {MAX_REPLY_OCTETS // 1024} KiB"
 _LABEL = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
 
@@ -136,6 +140,11 @@ class ReplyBuffer:
 def asks_for_patience(text: str) -> bool:
     """Whether a reply with *text* puts off not the envelope but everybody who asks so often."""
     return _OF_THE_RATE.search(text) is not None
+
+
+def is_of_sender(reply: Reply) -> bool:
+    """Whether *reply* is to the sender, whatever command it answers, so that the recipient was not looked at."""
+    return reply.command.startswith("MAIL") or _OF_THE_SENDER.search(reply.text) is not None
 
 
 def printable(octets: bytes) -> str:

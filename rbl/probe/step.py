@@ -29,7 +29,7 @@ from rbl.probe.dialogue import Contact, EnvelopeOutcome, StepEnd
 from rbl.probe.lease import Lease
 from rbl.probe.message import Occasion
 from rbl.probe.plan import Envelope, Identity
-from rbl.probe.replies import asks_for_patience
+from rbl.probe.replies import asks_for_patience, is_of_sender
 from rbl.probe.rows import envelope_of, planned_row
 from rbl.probe.smtp import Session
 from rbl.probe.turns import next_turn
@@ -95,6 +95,7 @@ class Step:
         self._left: set[str] = set()  # the forms that are not tried yet
         self._refusals: dict[str, str] = {}  # by form, what was said
         self._proven: frozenset[str] = frozenset()  # seen to relay, on this host or on others of its kind
+        self._instead: dict[str, Envelope] = {}  # by form, what is offered since its sender was refused
         self._went_on = False  # some form was answered for good
         self._answered = False  # it answered some envelope, in this step or an earlier one
         self._contact: Contact | None = None
@@ -187,9 +188,12 @@ class Step:
                 continue
             if session.tires or not await self._may_go_on():
                 break
-            outcome = await session.try_envelope(envelope, self._message(envelope))
+            offered = self._instead.get(envelope.test, envelope)
+            outcome = await session.try_envelope(offered, self._message(offered))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
+            if await self._refuses_sender(offered, outcome):
+                continue  # it has its turn in the next session, from another
             self._answered = True
             self._went_on |= outcome.result in _FOR_GOOD
             self._messages += outcome.sent_at is not None
@@ -200,6 +204,19 @@ class Step:
                 self._stopped = True
                 break
         return told
+
+    async def _refuses_sender(self, offered: Envelope, outcome: EnvelopeOutcome) -> bool:
+        """Whether the recipient of *offered* was not looked at: its likes are offered from a stranger then."""
+        if outcome.result not in _REFUSALS or outcome.reply is None or not is_of_sender(outcome.reply):
+            return False
+        rows = await asyncio.to_thread(self._rows)
+        alike = (envelope_of(row) for row in rows if row.result is None)
+        alike = (one for one in alike if one.sender_form == offered.sender_form)
+        others = [planning.from_stranger(one, self._identity) for one in alike]
+        self._instead |= {one.test: one for one in others if one is not None}
+        senders = {test: one.mail_from for test, one in self._instead.items()}
+        await asyncio.to_thread(self._readdress, senders)
+        return offered.test in self._instead and offered.mail_from != senders[offered.test]
 
     def _spared(
         self, session: Session, platform: str | None, outcome: EnvelopeOutcome
@@ -355,6 +372,10 @@ class Step:
     def _store_further(self, envelopes: tuple[Envelope, ...]) -> None:
         with self._tools.store.writing() as session:
             probes.widen(session, self._claim, [planned_row(envelope) for envelope in envelopes])
+
+    def _readdress(self, senders: dict[str, str]) -> None:
+        with self._tools.store.writing() as session:
+            probes.readdress(session, self._claim, senders)
 
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
         """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""

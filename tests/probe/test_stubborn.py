@@ -1,13 +1,16 @@
 """Hosts that are closed and make it hard to find out: listed ones must get out all the same, and soon."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
+from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import Envelope as Received
+from aiosmtpd.smtp import Session as Peer
 
 from rbl.probe.runner import run_step
 from rbl.store import probes, retests, runs
@@ -19,6 +22,20 @@ from tests.store import steps
 
 MINUTE = timedelta(minutes=1)
 REFUSAL = "550 5.7.1 Relaying denied"
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    """A database of one kind: what is tested here is said to a host."""
+    store = Store(sqlite_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
 
 
 @dataclass
@@ -170,12 +187,6 @@ def test_a_listed_host_that_closes_gets_out(
     asyncio.run(story())
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """A clock that the test moves."""
-    return Clock()
-
-
 @pytest.mark.parametrize("kind", [{"errors": 1}, {"errors": 3, "answers_last": False}, {"drops_reset": True}])
 @pytest.mark.parametrize("opens", ["!", '<"', "@[127.0.0.1]", ".>"])
 def test_a_stubborn_host_that_is_open_by_one_form_is_found(
@@ -222,5 +233,49 @@ def test_greylisting_after_refusals_waits_its_time(store: Store, clock: Clock) -
 
         assert (Verdict.DEFERRED, Verdict.CLOSED) == (first, second)
         assert (0, POLICY.times.retries[0]) == (claimed.retries_done, clock() - steps.NOW)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("at", ["MAIL", "RCPT"])
+def test_recipients_are_tried_from_a_stranger_where_the_hosts_name_is_refused(
+    store: Store, clock: Clock, at: str
+) -> None:
+    """A host that verifies senders refuses its own name from us: that says nothing of odd recipients."""
+    make_due(store, clock())
+    senders: list[str] = []
+
+    class Verifies(relay.Relay):
+        """Relays by the percent sign, for senders that it does not know to be made up."""
+
+        async def handle_MAIL(  # noqa: N802
+            self, _server: SMTP, _peer: Peer, envelope: Received, address: str, _options: list[str]
+        ) -> str:
+            senders.append(address)
+            if at == "MAIL" and address.endswith("@mx.example.com"):
+                return "550 unknown user"
+            envelope.mail_from = address
+            return "250 OK"
+
+        async def handle_RCPT(  # noqa: N802
+            self, server: SMTP, peer: Peer, envelope: Received, address: str, options: list[str]
+        ) -> str:
+            if (envelope.mail_from or "").endswith("@mx.example.com"):
+                return "550 Sender verify failed"
+            return await super().handle_RCPT(server, peer, envelope, address, options)
+
+    host = Verifies(rcpt=lambda address: "250 OK" if "%" in address else REFUSAL)
+
+    async def story() -> None:
+        async with host.running():
+            tools = make_tools(store, host.port, clock)
+            await run_step(tools, relay.claim(store, clock()), POLICY)
+        with store.reading() as session:
+            rows = {row.test_id: row for row in probes.envelopes(session, 1)}
+
+        assert rows["T15"].result is EnvelopeResult.QUEUED
+        assert f"<{rows['T15'].sender_token}@relaytest.example>" == rows["T15"].mail_from
+        assert rows["T08"].mail_from.endswith("@mx.example.com>")
+        assert 1 == len([one for one in senders if one.startswith(rows["T08"].sender_token)])
 
     asyncio.run(story())
