@@ -126,9 +126,7 @@ _FORMS = (
 # Tried only where ``suggested`` says so.
 _EXTENSIONS = (
     _Form("T26", "percent sign and the null sender", "<>", "<{tl}%{td}@{hostname}>"),
-    _Form(
-        "T27", "encapsulated Exchange address", _STRANGER, "<IMCEASMTP-{tl}+40{encapsulated}@{hostdom}>"
-    ),
+    _Form("T27", "encapsulated Exchange address", _STRANGER, "<IMCEASMTP-{tl}+40{encapsulated}@{hostdom}>"),
     _Form("T29", "percent sign without a host", _LOCAL, "<{tl}%{td}>"),
     _Form("T30", "UUCP path through the host", _LOCAL, "<{hostname}!{td}!{tl}>"),
     _Form("T31", "source route of two hops", _LOCAL, "<@{hostname},@{hostname}:{target}>"),

@@ -34,7 +34,8 @@ _WANTS_TLS = re.compile(r"\b(?:START)?TLS\b", re.IGNORECASE)
 _POSTFIX_DENIES = re.compile(r"454 4\.7\.1 .*: Relay access denied")
 # Refused for what went before, and not for the envelope.
 _OF_THE_SESSION = re.compile(
-    r"too many|slow down|(?:rate|error|recipient) limit|limit (?:reached|exceeded)|bad sequence", re.IGNORECASE
+    r"too many|slow down|(?:rate|error|recipient) limit|limit (?:reached|exceeded)|bad sequence",
+    re.IGNORECASE,
 )
 # Answers that came so much later than the first are a tarpit's, which grows until the session ends;
 # Courier's pauses go from 8 to 128 seconds.

@@ -11,7 +11,7 @@ look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from rbl.probe.replies import asks_for_patience, is_of_sender
 from rbl.probe.rows import envelope_of, planned_row
 from rbl.probe.smtp import Session
 from rbl.probe.turns import next_turn
-from rbl.store import exemptions, probes, runs, switches
+from rbl.store import exemptions, formhistory, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.runs import Claim
@@ -240,9 +240,7 @@ class Step:
         tests -= {row.test_id for row in await asyncio.to_thread(self._rows)}
         hostname = self._claim.hostname or session.greeting.hostname
         hostname = hostname or await self._tools.name_of(self._claim.address)
-        envelopes = planning.further(
-            tests, self._claim.address, self._identity, hostname, self._new_token
-        )
+        envelopes = planning.further(tests, self._claim.address, self._identity, hostname, self._new_token)
         await asyncio.to_thread(self._store_further, envelopes)
 
     async def _offer_again(self, session: Session, envelopes: list[Envelope]) -> int:
@@ -266,6 +264,7 @@ class Step:
         if not rows:
             await self._plan(session)
             rows = await asyncio.to_thread(self._rows)
+        self._proven = await asyncio.to_thread(self._seen, platforms.recognise(session.greeting.text))
         self._left = {row.test_id for row in rows if row.result is None}
         self._refusals = {row.test_id: row.reply or "" for row in rows if row.result in _REFUSALS}
         return [envelope_of(row) for row in rows if row.result is None]
@@ -286,6 +285,7 @@ class Step:
             self._new_token,
             extensions=planning.suggested(platform, frozenset()),
             first=await asyncio.to_thread(self._relayed_last),
+            seen=await asyncio.to_thread(self._weights, platform),
         )
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
 
@@ -357,6 +357,16 @@ class Step:
     def _relayed_last(self) -> str | None:
         with self._tools.store.reading() as session:
             return probes.relayed_last(session, self._claim.host_id)
+
+    def _weights(self, platform: str | None) -> Mapping[str, int]:
+        with self._tools.store.reading() as session:
+            return formhistory.weights(session, platform)
+
+    def _seen(self, platform: str | None) -> frozenset[str]:
+        """Return the forms that relayed before, on this host or on others of its kind."""
+        with self._tools.store.reading() as session:
+            last = probes.relayed_last(session, self._claim.host_id)
+            return formhistory.seen_on(session, platform) | ({last} if last is not None else set())
 
     def _rows(self) -> list[EnvelopeRow]:
         with self._tools.store.reading() as session:

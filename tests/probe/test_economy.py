@@ -9,9 +9,7 @@ EXIM = "550 relay not permitted"
 SENDMAIL = "550 5.7.1 <r1@td.example>... Relaying denied"
 LITERALS = "501 <s1@[203.0.113.9]>: domain literals not allowed"
 UNQUALIFIED = '501 <"r1@td.example">: recipient address must contain a domain'
-MALFORMED = (
-    "501 <r1@td.example@mx.example>: malformed address: @mx.example> may not follow <r1@td.example"
-)
+MALFORMED = "501 <r1@td.example@mx.example>: malformed address: @mx.example> may not follow <r1@td.example"
 
 
 @pytest.mark.parametrize(
@@ -21,7 +19,12 @@ MALFORMED = (
         ("postfix", {"T01": POSTFIX, "T06": POSTFIX}, "T07 T12", "what was tried is not said again"),
         ("postfix", {"T08": POSTFIX.replace("454 4", "554 5")}, "T13 T21 T22 T31", "routes and quotes"),
         ("postfix", {"T28": POSTFIX, "T20": POSTFIX}, "T17 T18 T19", "quotes around two at signs"),
-        ("postfix", {"T01": "554 5.7.1 Relay access denied"}, "", "a text without the address: not Postfix's"),
+        (
+            "postfix",
+            {"T01": "554 5.7.1 Relay access denied"},
+            "",
+            "a text without the address: not Postfix's",
+        ),
         ("postfix", {"T01": "550 5.1.1 <r1@td.example>: User unknown"}, "", "refused for something else"),
         ("exim", {"T01": EXIM, "T08": EXIM}, "T12 T21 T22 T31", "brackets and routes"),
         ("exim", {"T08": "550 Sender verify failed"}, "", "the sender was refused, not the recipient"),
@@ -53,7 +56,12 @@ def test_what_an_answer_spares(
             True,
             "a real one",
         ),
-        ("postfix", ["220 mx.example ESMTP Postfix", "250 mx.example", "250 Ok"], False, "a name is no proof"),
+        (
+            "postfix",
+            ["220 mx.example ESMTP Postfix", "250 mx.example", "250 Ok"],
+            False,
+            "a name is no proof",
+        ),
         (
             "exim",
             [

@@ -33,7 +33,12 @@ def first_of(octets: bytes) -> Reply | Garbled | None:
         (b"250 \r\n", 250, ("250 ",), "an empty text"),
         (b"550 n\x00o \xe9\x1b[2J\r\n", 550, ("550 n\\x00o \\xe9\\x1b[2J",), "NUL, 8 bit, escape codes"),
         (b"250 a\rb\r\n", 250, ("250 a\\x0db",), "bare CR inside"),
-        (b"220-" + b"x" * 996 + b"\r\n220 y\r\n", 220, ("220-" + "x" * 996, "220 y"), "a line as long as shown"),
+        (
+            b"220-" + b"x" * 996 + b"\r\n220 y\r\n",
+            220,
+            ("220-" + "x" * 996, "220 y"),
+            "a line as long as shown",
+        ),
         (b"550 " + b"x" * 65_530 + b"\r\n", 550, ("550 " + "x" * 993 + "...",), "64 KiB in one line"),
         (b"250-x\r\n" * 511 + b"250 y\r\n", 250, ("250-x",) * 511 + ("250 y",), "512 lines"),
         (

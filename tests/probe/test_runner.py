@@ -13,7 +13,7 @@ import pytest
 from rbl.attendance import Refusal
 from rbl.errors import Conflict
 from rbl.probe.runner import name_of, run_step
-from rbl.store import attendance, exemptions, hosts, probes, runs, switches
+from rbl.store import attendance, exemptions, formhistory, hosts, probes, runs, switches
 from rbl.store.attendance import Refused, Report
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
@@ -581,5 +581,40 @@ def test_name_of_an_address() -> None:
     async def story() -> None:
         assert await name_of(ip_address("127.0.0.1")) in {"localhost", None}
         assert await name_of(ip_address("fe80::1%nowhere")) is None
+
+    run(story())
+
+
+def test_what_relayed_elsewhere_is_tried_early_and_never_spared(store: Store, clock: Clock) -> None:
+    """A form that servers of its kind were seen to fall for comes first, whatever their answers prove."""
+    make_due(store, clock())
+    with store.writing() as session:
+        formhistory.count(session, "postfix", "T12")
+    host = ScriptedServer(
+        (
+            *(
+                b"220 mx.example.com ESMTP Postfix\r\n",
+                b"250-mx\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 x\r\n",
+            ),
+            *(
+                b"250 2.1.0 Ok\r\n",
+                b"554 5.7.1 <r@relaytest.example>: Relay access denied\r\n",
+                b"250 2.0.0 Ok\r\n",
+            )
+            * 30,
+        )
+    )
+
+    async def story() -> None:
+        async with host.running():
+            await step(store, host.port, clock)
+        by_id = {row.test_id: row for row in rows(store)}
+
+        assert ["T12", "T01"] == [row.test_id for row in rows(store)][:2]
+        assert R.REFUSED is by_id["T12"].result
+        assert (R.NOT_RUN, True) == (
+            by_id["T06"].result,
+            (by_id["T06"].reply or "").startswith("not tried: "),
+        )
 
     run(story())

@@ -314,7 +314,9 @@ def test_envelope_after_a_failed_reset_had_no_turn(reset: Step, why: str) -> Non
     async def story() -> None:
         server = ScriptedServer((*HELLO, OK, b"550 no\r\n", reset))
         async with server.running(), Session.open(HOST, settings(server.port)) as session:
-            results = [(await session.try_envelope(one, MESSAGE)).result for one in (ENVELOPE, OTHER, ENVELOPE)]
+            results = [
+                (await session.try_envelope(one, MESSAGE)).result for one in (ENVELOPE, OTHER, ENVELOPE)
+            ]
 
         assert results == [EnvelopeResult.REFUSED, EnvelopeResult.NOT_RUN, EnvelopeResult.NOT_RUN], why
 
@@ -404,7 +406,10 @@ def test_envelopes_of_one_sender_share_its_mail(
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ((NO + b"421 4.7.0 mx.example Error: too many errors\r\n",), "Postfix with smtpd_hard_error_limit=1"),
+        (
+            (NO + b"421 4.7.0 mx.example Error: too many errors\r\n",),
+            "Postfix with smtpd_hard_error_limit=1",
+        ),
         ((Now(NO), Do.CLOSE), "closed at once"),
         ((NO, b"421 bye\r\n"), "goodbye to the next command"),
     ],

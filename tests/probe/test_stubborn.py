@@ -116,7 +116,9 @@ class Stubborn:
         return REFUSAL
 
 
-async def follow(store: Store, clock: Clock, port: int, until: Callable[[], bool], **changed: object) -> int:
+async def follow(
+    store: Store, clock: Clock, port: int, until: Callable[[], bool], **changed: object
+) -> int:
     """Do what is due, and let time pass until the next is, as long as not *until*; return how many steps."""
     count = 0
     while not until():
@@ -144,7 +146,12 @@ def state(store: Store) -> State:
         ({"errors": 1, "goodbye": False}, 10 * MINUTE, 28, "dropped after a refusal, without a word"),
         ({"drops_reset": True}, 10 * MINUTE, 28, "dropped after RSET"),
         ({"errors": 3}, 10 * MINUTE, 14, "dropped after three errors"),
-        ({"errors": 3, "answers_last": False}, 10 * MINUTE, 20, "chasquid: the goodbye is the third answer"),
+        (
+            {"errors": 3, "answers_last": False},
+            10 * MINUTE,
+            20,
+            "chasquid: the goodbye is the third answer",
+        ),
         ({"errors": 10}, 10 * MINUTE, 6, "dropped after ten errors"),
         ({"a_minute": 1}, 40 * MINUTE, 30, "one recipient a minute"),
         ({"a_minute": 5}, 10 * MINUTE, 10, "five recipients a minute"),
@@ -187,7 +194,9 @@ def test_a_listed_host_that_closes_gets_out(
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("kind", [{"errors": 1}, {"errors": 3, "answers_last": False}, {"drops_reset": True}])
+@pytest.mark.parametrize(
+    "kind", [{"errors": 1}, {"errors": 3, "answers_last": False}, {"drops_reset": True}]
+)
 @pytest.mark.parametrize("opens", ["!", '<"', "@[127.0.0.1]", ".>"])
 def test_a_stubborn_host_that_is_open_by_one_form_is_found(
     store: Store, clock: Clock, kind: dict[str, object], opens: str
