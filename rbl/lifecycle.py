@@ -267,7 +267,7 @@ def _try_again(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime)
 
 
 def _pause(facts: RunFacts, policy: Policy) -> timedelta:
-    """Return how long a test rests that got further: a form that was put off waits as greylisting has it."""
+    """Return how long a test rests that got further; what was put off waits as for greylisting."""
     if facts.slowed:
         return policy.slow_pause
     first = policy.retries[0] if policy.retries else policy.pause

@@ -48,7 +48,7 @@ _PROOFS = (
     _proof(
         "postfix",
         *("T08", _POSTFIX, "T21 T22 T31"),
-        "Postfix drops a source route before it looks at the address (smtpd.c, extract_addr), which it refused",
+        "Postfix drops a source route from an address (smtpd.c, extract_addr), and refused what is left",
     ),
     _proof(
         "postfix",
@@ -58,22 +58,22 @@ _PROOFS = (
     _proof(
         "postfix",
         *("T08", _POSTFIX, "T13"),
-        "Postfix takes the quotes off before it looks at the address (smtpd.c, extract_addr), which it refused",
+        "Postfix takes the quotes off an address (smtpd.c, extract_addr), and refused what is left",
     ),
     _proof(
         "postfix",
         *("T28", _POSTFIX, "T17 T19"),
-        "Postfix takes the quotes off before it looks at the address (smtpd.c, extract_addr), which it refused",
+        "Postfix takes the quotes off an address (smtpd.c, extract_addr), and refused what is left",
     ),
     _proof(
         "postfix",
         *("T20", _POSTFIX, "T18"),
-        "Postfix takes the quotes off before it looks at the address (smtpd.c, extract_addr), which it refused",
+        "Postfix takes the quotes off an address (smtpd.c, extract_addr), and refused what is left",
     ),
     _proof(
         "exim",
         *("T01", _EXIM, "T12"),
-        "Exim reads an address with and without brackets alike (parse.c, parse_extract_address), and refused it",
+        "Exim reads an address with and without brackets alike (parse_extract_address), and refused it",
     ),
     _proof(
         "exim",
@@ -100,12 +100,12 @@ _PROOFS = (
     _proof(
         "sendmail",
         *("T01", _SENDMAIL, "T12"),
-        "Sendmail takes the brackets off before it looks at the address (proto.m4, Canonify), and refused it",
+        "Sendmail takes the brackets off an address (proto.m4, Canonify), and refused what is left",
     ),
     _proof(
         "sendmail",
         *("T01", _SENDMAIL, "T02 T06"),
-        "Sendmail relays by the sender's own domain alone (cf/README, relay_mail_from and relay_local_from)",
+        "Sendmail relays by the sender's own domain alone (cf/README, relay_mail_from, relay_local_from)",
     ),
 )
 

@@ -73,7 +73,7 @@ class Envelope:
 
     @property
     def sender_form(self) -> str:
-        """The argument of MAIL FROM without its token: envelopes that have it in common can share one MAIL."""
+        """The argument of MAIL FROM without its token: envelopes that have it in common share one MAIL."""
         return self.mail_from.replace(self.sender_token, "*", 1) if self.sender_token else self.mail_from
 
 
@@ -191,7 +191,7 @@ def further(
 
 
 def from_stranger(envelope: Envelope, identity: Identity) -> Envelope | None:
-    """Return *envelope* with a stranger's sender, or None where its sender is what is tested, or is one already.
+    """Return *envelope* with a stranger's sender; None where the sender is the test, or is one already.
 
     A server that refuses the host's own name as a sender has said nothing of the recipient.
     """

@@ -143,7 +143,7 @@ def asks_for_patience(text: str) -> bool:
 
 
 def is_of_sender(reply: Reply) -> bool:
-    """Whether *reply* is to the sender, whatever command it answers, so that the recipient was not looked at."""
+    """Whether *reply* is to the sender, whatever command it answers: nobody looked at the recipient."""
     return reply.command.startswith("MAIL") or _OF_THE_SENDER.search(reply.text) is not None
 
 

@@ -8,6 +8,7 @@ is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``de
 import asyncio
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -70,9 +71,8 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, end: StepEnd) -> Ve
             now,
             more_envelopes=more,
             waited_until=max((one for one in until if one is not None), default=None),
-            went_on=end.went_on,
-            slowed=any(_was_slowed(row) for row in rows),
         )
+        facts = replace(facts, went_on=end.went_on, slowed=any(_was_slowed(row) for row in rows))
         outcome = lifecycle.after_step(found, facts, policy.times, now)
         if outcome.event is Event.DEFER and outcome.next_due is not None and _is_turn_over(facts):
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
@@ -120,7 +120,7 @@ async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Le
 
 
 def _is_turn_over(facts: RunFacts) -> bool:
-    """Whether the forms that were put off have their turn in the next step: not before all others had it."""
+    """Whether the forms that were put off have their turn in the next step: after all the others."""
     return facts.slowed or not (facts.went_on and facts.more_envelopes)
 
 

@@ -6,12 +6,13 @@ concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
 
 A host gets one message at a time, until it is known whether that comes back. A listed one is first
 offered the form that relayed last: where it is still open, that comes back and is all. A session that
-the host ends after it answered some forms is followed by another; those left are for a later step. Forms whose messages are waited for are offered again where somebody asked for a
-look, in ``again``: what is refused by now was closed.
+the host ends after it answered some forms is followed by another; those left are for a later step.
+Forms whose messages are waited for are offered again where somebody asked for a look, in ``again``: what
+is refused by now was closed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -22,22 +23,24 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
-from rbl.probe import economy, message, platforms
+from rbl.probe import message, platforms
 from rbl.probe import plan as planning
+from rbl.probe.changes import Changes
 from rbl.probe.connection import Clock
+from rbl.probe.course import REFUSALS, Course
 from rbl.probe.dialogue import Contact, EnvelopeOutcome, StepEnd
 from rbl.probe.lease import Lease
-from rbl.probe.message import Occasion
+from rbl.probe.meaning import asks_for_patience
+from rbl.probe.occasion import occasion
 from rbl.probe.plan import Envelope, Identity
-from rbl.probe.replies import asks_for_patience, is_of_sender
 from rbl.probe.rows import envelope_of, planned_row
 from rbl.probe.smtp import Session
 from rbl.probe.turns import next_turn
-from rbl.store import exemptions, formhistory, probes, runs, switches
+from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow, Tried
 from rbl.store.runs import Claim
-from rbl.terms import Address, EnvelopeResult, Purpose
+from rbl.terms import Address, EnvelopeResult
 from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
@@ -46,17 +49,9 @@ _log = structlog.get_logger()
 MAX_SESSIONS = 4
 # An answer that a receipt gave is proof enough to stop at.
 _PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
-_REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
-# What needs no further try of the form, and what came at or after DATA.
-_FOR_GOOD = _REFUSALS | {EnvelopeResult.QUEUED}
-_PAST_RCPT = frozenset({EnvelopeResult.QUEUED, EnvelopeResult.REFUSED_DATA})
+# What needs no further try of the form.
+_FOR_GOOD = REFUSALS | {EnvelopeResult.QUEUED}
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
-_REASONS = {
-    Purpose.NOMINATION: "spam that came through this server was reported",
-    Purpose.RETEST: "somebody asked whether this server is still an open relay",
-    Purpose.PERIODIC: "this server has been listed as an open relay for long: is it still one?",
-    Purpose.FOLLOW_UP: "this server was an open relay until lately: does it stay closed?",
-}
 
 _Choose = Callable[[Session], Awaitable[list[Envelope]]]
 _Offer = Callable[[Session, list[Envelope]], Awaitable[int]]
@@ -92,10 +87,9 @@ class Step:
         self._most_messages = self._probe.messages_per_step if claim.steps_done else 1
         self._sessions = 0
         self._stopped = False
-        self._left: set[str] = set()  # the forms that are not tried yet
-        self._refusals: dict[str, str] = {}  # by form, what was said
-        self._proven: frozenset[str] = frozenset()  # seen to relay, on this host or on others of its kind
-        self._instead: dict[str, Envelope] = {}  # by form, what is offered since its sender was refused
+        self._course = Course(self._identity)
+        self._changes = Changes(tools.store, claim)
+        self._hostname = claim.hostname
         self._went_on = False  # some form was answered for good
         self._answered = False  # it answered some envelope, in this step or an earlier one
         self._contact: Contact | None = None
@@ -107,16 +101,16 @@ class Step:
             Conflict: the run is this worker's no more.
             Unavailable: the database does not answer.
         """
-        rows = await asyncio.to_thread(self._rows)
+        rows = await asyncio.to_thread(self._changes.rows)
         self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
         if self._claim.look_again:
             await self._again()
-            rows = await asyncio.to_thread(self._rows)
+            rows = await asyncio.to_thread(self._changes.rows)
         while await self._wants_session(rows):
             await self._session(partial(self._untried, rows=rows), self._offer)
             if self._contact is not Contact.GREETED:
                 break
-            rows = await asyncio.to_thread(self._rows)
+            rows = await asyncio.to_thread(self._changes.rows)
         await self._must_hold()
         if self._contact in _SHUT_OUT and not self._answered:
             await self._try_second_source()
@@ -134,7 +128,7 @@ class Step:
         """Offer the forms whose messages are waited for once more, until one is still not refused."""
         told: frozenset[str] = frozenset()
         while not self._stopped and await self._may_connect():
-            rows = await asyncio.to_thread(self._rows)
+            rows = await asyncio.to_thread(self._changes.rows)
             awaited = [
                 envelope_of(row)
                 for row in rows
@@ -184,64 +178,30 @@ class Step:
         told = 0
         platform = platforms.recognise(session.greeting.text)
         for envelope in envelopes:
-            if envelope.test not in self._left:
+            offered = self._course.next(envelope.test)
+            if offered is None:
                 continue
             if session.tires or not await self._may_go_on():
                 break
-            offered = self._instead.get(envelope.test, envelope)
             outcome = await session.try_envelope(offered, self._message(offered))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
-            if await self._refuses_sender(offered, outcome):
+            others = self._course.from_others(offered, outcome)
+            await asyncio.to_thread(self._changes.readdress, others)
+            if any(other.test == offered.test for other in others):
                 continue  # it has its turn in the next session, from another
             self._answered = True
             self._went_on |= outcome.result in _FOR_GOOD
             self._messages += outcome.sent_at is not None
-            spared = self._spared(session, platform, outcome)
+            spared = self._course.learn(outcome, platform, (line.text for line in session.transcript))
             told = await asyncio.to_thread(self._record, [outcome, *spared], session, told)
-            await self._widen(session, outcome)
-            if self._messages >= self._most_messages or _asks_for_patience(outcome):
+            await asyncio.to_thread(
+                self._changes.widen, outcome, self._identity, self._hostname, self._new_token
+            )
+            if self._messages >= self._most_messages or asks_for_patience(outcome):
                 self._stopped = True
                 break
         return told
-
-    async def _refuses_sender(self, offered: Envelope, outcome: EnvelopeOutcome) -> bool:
-        """Whether the recipient of *offered* was not looked at: its likes are offered from a stranger then."""
-        if outcome.result not in _REFUSALS or outcome.reply is None or not is_of_sender(outcome.reply):
-            return False
-        rows = await asyncio.to_thread(self._rows)
-        alike = (envelope_of(row) for row in rows if row.result is None)
-        alike = (one for one in alike if one.sender_form == offered.sender_form)
-        others = [planning.from_stranger(one, self._identity) for one in alike]
-        self._instead |= {one.test: one for one in others if one is not None}
-        senders = {test: one.mail_from for test, one in self._instead.items()}
-        await asyncio.to_thread(self._readdress, senders)
-        return offered.test in self._instead and offered.mail_from != senders[offered.test]
-
-    def _spared(
-        self, session: Session, platform: str | None, outcome: EnvelopeOutcome
-    ) -> list[EnvelopeOutcome]:
-        """Return what *outcome*, and those before it, show that needs no try any more."""
-        self._left.discard(outcome.test)
-        if outcome.result in _REFUSALS and outcome.reply is not None:
-            self._refusals[outcome.test] = outcome.reply.text
-        if not economy.has_the_manners(platform, [line.text for line in session.transcript]):
-            return []
-        reasons = economy.spared(platform, self._refusals)
-        tests = sorted(reasons.keys() & self._left - self._proven)
-        self._left.difference_update(tests)
-        return [EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, reasons[test]) for test in tests]
-
-    async def _widen(self, session: Session, outcome: EnvelopeOutcome) -> None:
-        """Add the longer forms of one that was not refused at RCPT to the plan."""
-        if outcome.result not in _PAST_RCPT:
-            return
-        tests = planning.suggested(None, frozenset({outcome.test}))
-        tests -= {row.test_id for row in await asyncio.to_thread(self._rows)}
-        hostname = self._claim.hostname or session.greeting.hostname
-        hostname = hostname or await self._tools.name_of(self._claim.address)
-        envelopes = planning.further(tests, self._claim.address, self._identity, hostname, self._new_token)
-        await asyncio.to_thread(self._store_further, envelopes)
 
     async def _offer_again(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* that were taken before, as long as they are refused now; return the same."""
@@ -250,7 +210,7 @@ class Step:
             if session.tires or not await self._may_go_on():
                 break
             outcome = await session.try_envelope(envelope, self._message(envelope))
-            if outcome.result not in _REFUSALS:  # it is as before, or nobody can tell: the wait goes on
+            if outcome.result not in REFUSALS:  # it is as before, or nobody can tell: the wait goes on
                 self._messages += outcome.sent_at is not None
                 self._stopped = outcome.result is not EnvelopeResult.NOT_RUN
                 break
@@ -263,11 +223,9 @@ class Step:
         """Return the envelopes that are left, after making and storing the plan where there is none."""
         if not rows:
             await self._plan(session)
-            rows = await asyncio.to_thread(self._rows)
-        self._proven = await asyncio.to_thread(self._seen, platforms.recognise(session.greeting.text))
-        self._left = {row.test_id for row in rows if row.result is None}
-        self._refusals = {row.test_id: row.reply or "" for row in rows if row.result in _REFUSALS}
-        return [envelope_of(row) for row in rows if row.result is None]
+            rows = await asyncio.to_thread(self._changes.rows)
+        platform = platforms.recognise(session.greeting.text)
+        return self._course.read(rows, await asyncio.to_thread(self._changes.proven, platform))
 
     async def _plan(self, session: Session) -> None:
         """Make and store the plan."""
@@ -278,14 +236,15 @@ class Step:
             told = f"{greeting.text}\n{await session.help()}"
             platform = platforms.recognise(told)
         hostname = greeting.hostname or await self._tools.name_of(self._claim.address)
+        self._hostname = hostname
         planned = planning.plan(
             self._claim.address,
             self._identity,
             hostname,
             self._new_token,
             extensions=planning.suggested(platform, frozenset()),
-            first=await asyncio.to_thread(self._relayed_last),
-            seen=await asyncio.to_thread(self._weights, platform),
+            first=await asyncio.to_thread(self._changes.relayed_last),
+            seen=await asyncio.to_thread(self._changes.weights, platform),
         )
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
 
@@ -354,38 +313,12 @@ class Step:
             probes.connect(session, self._claim, now)
         return True
 
-    def _relayed_last(self) -> str | None:
-        with self._tools.store.reading() as session:
-            return probes.relayed_last(session, self._claim.host_id)
-
-    def _weights(self, platform: str | None) -> Mapping[str, int]:
-        with self._tools.store.reading() as session:
-            return formhistory.weights(session, platform)
-
-    def _seen(self, platform: str | None) -> frozenset[str]:
-        """Return the forms that relayed before, on this host or on others of its kind."""
-        with self._tools.store.reading() as session:
-            last = probes.relayed_last(session, self._claim.host_id)
-            return formhistory.seen_on(session, platform) | ({last} if last is not None else set())
-
-    def _rows(self) -> list[EnvelopeRow]:
-        with self._tools.store.reading() as session:
-            return list(probes.envelopes(session, self._claim.run_id))
-
     def _store_plan(
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
     ) -> None:
         with self._tools.store.writing() as session:
             probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
             probes.greeted(session, self._claim, told, platform)
-
-    def _store_further(self, envelopes: tuple[Envelope, ...]) -> None:
-        with self._tools.store.writing() as session:
-            probes.widen(session, self._claim, [planned_row(envelope) for envelope in envelopes])
-
-    def _readdress(self, senders: dict[str, str]) -> None:
-        with self._tools.store.writing() as session:
-            probes.readdress(session, self._claim, senders)
 
     def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
         """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""
@@ -402,25 +335,9 @@ class Step:
         return testtoken.make(kind, self._tools.mark_key)
 
     def _message(self, envelope: Envelope) -> bytes:
-        claim = self._claim
-        public_url = self._tools.settings.web.public_url
-        occasion = Occasion(
-            run=str(claim.run_id),
-            attempt=claim.attempt,
-            target=claim.address,
-            why=f"{_REASONS[claim.purpose]} ({claim.created_at:%Y-%m-%d})",
-            lookup_url=f"{public_url}/a/{claim.address}",
-            opt_out_url=f"{public_url}/policy",
-            contact=self._probe.contact or "",
-        )
-        now = self._tools.clock()
-        return message.compose(envelope, self._identity, occasion, key=self._tools.mark_key, now=now)
-
-
-def _asks_for_patience(outcome: EnvelopeOutcome) -> bool:
-    """Whether the host answers no more forms for now, whichever they are."""
-    is_deferred = outcome.result is EnvelopeResult.DEFERRED
-    return is_deferred and outcome.reply is not None and asks_for_patience(outcome.reply.text)
+        tools = self._tools
+        why = occasion(self._claim, tools.settings)
+        return message.compose(envelope, self._identity, why, key=tools.mark_key, now=tools.clock())
 
 
 async def _given(_session: Session, envelopes: list[Envelope]) -> list[Envelope]:

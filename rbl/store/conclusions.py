@@ -28,8 +28,6 @@ def facts(
     *,
     more_envelopes: bool,
     waited_until: datetime | None = None,
-    went_on: bool = False,
-    slowed: bool = False,
 ) -> lifecycle.RunFacts:
     """Return what the lifecycle must know of a run to say what *verdict* means."""
     host = session.get_one(Host, claim.host_id, with_for_update=True)
@@ -43,8 +41,6 @@ def facts(
         waited_until=waited_until,
         more_envelopes=more_envelopes,
         unreachable_since=host.unreachable_since,
-        went_on=went_on,
-        slowed=slowed,
     )
 
 

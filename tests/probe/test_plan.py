@@ -255,7 +255,7 @@ def test_envelope_that_could_not_be_sent_is_refused(argument: str) -> None:
 def test_extensions_are_suggested(
     platform: str | None, accepted: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    """The forms beyond those of every plan are tried for a platform known for them, or after a form like them."""
+    """Further forms are tried for a platform known for them, or after a form like them."""
     assert frozenset(expected) == suggested(platform, frozenset(accepted))
 
 

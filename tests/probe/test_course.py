@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP
@@ -119,7 +120,7 @@ class Stubborn:
 async def follow(
     store: Store, clock: Clock, port: int, until: Callable[[], bool], **changed: object
 ) -> int:
-    """Do what is due, and let time pass until the next is, as long as not *until*; return how many steps."""
+    """Do what is due, let time pass until the next is, and so on *until*; return how many steps."""
     count = 0
     while not until():
         tools = make_tools(store, port, clock, **changed)
@@ -159,11 +160,11 @@ def state(store: Store) -> State:
     ],
 )
 def test_a_listed_host_that_closes_gets_out(
-    store: Store, clock: Clock, kind: dict[str, object], within: timedelta, sessions: int, why: str
+    store: Store, clock: Clock, kind: dict[str, Any], within: timedelta, sessions: int, why: str
 ) -> None:
-    """However it ends its sessions: in a few minutes, in a few sessions, and without the ladder of retries."""
+    """However it ends its sessions: in a few minutes and sessions, without the ladder of retries."""
     make_due(store, clock())
-    host = Stubborn(clock, **kind)  # type: ignore[arg-type] - the table's words are its parameters
+    host = Stubborn(clock, **kind)
     host.on_message = lambda argument: come_back(store, argument.partition("<")[2], clock())
 
     async def story() -> None:
@@ -199,11 +200,11 @@ def test_a_listed_host_that_closes_gets_out(
 )
 @pytest.mark.parametrize("opens", ["!", '<"', "@[127.0.0.1]", ".>"])
 def test_a_stubborn_host_that_is_open_by_one_form_is_found(
-    store: Store, clock: Clock, kind: dict[str, object], opens: str
+    store: Store, clock: Clock, kind: dict[str, Any], opens: str
 ) -> None:
     """The form that is taken is found among those that end sessions, and proves the host open."""
     make_due(store, clock())
-    host = Stubborn(clock, closed=True, opens=opens, **kind)  # type: ignore[arg-type] - as above
+    host = Stubborn(clock, closed=True, opens=opens, **kind)
     recipients: list[str] = []
     host.on_message = recipients.append
 
