@@ -170,13 +170,16 @@ class Probe(Section):
     acknowledge: bool = False
     """Say true once you have read docs/probing.md: you answer for the tests this machine makes."""
     ehlo_name: Hostname | None = None
-    """The tester's host name; must resolve to source_address and back."""
+    """The tester's host name; must resolve to each of its addresses and back."""
     contact: str | None = None
     """A mail address read by people; it stands in every test message."""
+    source_addresses: Several[Address] = ()
+    """The addresses of this machine that tests come from, of both families. With those of workers on other
+    machines they are the vantages of the list; two tell a host that blocks our tester from a closed one."""
     source_address: Address | None = None
-    """The address that tests come from."""
+    """One more of source_addresses: the name from when there was one."""
     second_source_address: Address | None = None
-    """A second source network: tells a host that blocks our tester from one that is down."""
+    """One more of source_addresses: the name from when there were two."""
     sender_domain: Hostname | None = None
     """The domain of the test senders; by default the collector's."""
     port: int = Field(default=25, ge=1, le=65535)
@@ -205,14 +208,29 @@ class Probe(Section):
     """Connections to one host within a day, whatever for: the policy page names it."""
     lease: Duration = timedelta(minutes=2)
     """How long a worker may be silent before another takes over its run."""
+    heartbeat: Duration = Field(
+        default=timedelta(seconds=5), ge=timedelta(seconds=0.1), le=timedelta(minutes=1)
+    )
+    """How often a worker says in the database which source addresses it has; one that is silent for three
+    times as long is gone, and others take its tests over."""
+
+    @property
+    def sources(self) -> tuple[Address, ...]:
+        """Every address that tests of this machine may come from, each once."""
+        named = (self.source_address, self.second_source_address, *self.source_addresses)
+        return tuple(dict.fromkeys(address for address in named if address is not None))
+
+    def source_for(self, target: Address, but: Address | None = None) -> Address | None:
+        """Return the first source address of *target*'s family that is not *but*, or None."""
+        fit = (each for each in self.sources if each.version == target.version and each != but)
+        return next(fit, None)
 
     @model_validator(mode="after")
     def _identified(self) -> Self:
         if not self.enabled:
             return self
-        missing = [
-            name for name in ("ehlo_name", "contact", "source_address") if getattr(self, name) is None
-        ]
+        missing = [name for name in ("ehlo_name", "contact") if getattr(self, name) is None]
+        missing += [] if self.sources else ["source_addresses"]
         if missing:
             msg = f"probing needs an identity: set {', '.join(missing)}"
             raise ValueError(msg)

@@ -37,6 +37,7 @@ ehlo_name = "tester.example"
 contact = "postmaster@rbl.example"
 source_address = "192.0.2.25"
 second_source_address = "2001:db8::25"
+source_addresses = ["192.0.2.26", "192.0.2.25"]
 allow_reserved = ["10.0.0.0/8"]
 command_delay = 1.5
 lease = "PT5M"
@@ -86,6 +87,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert "relaytest.example" == settings.collector.domain
     assert ip_address("192.0.2.25") == settings.probe.source_address
     assert ip_address("2001:db8::25") == settings.probe.second_source_address
+    assert ("192.0.2.25", "2001:db8::25", "192.0.2.26") == tuple(map(str, settings.probe.sources))
     assert (timedelta(seconds=1.5), timedelta(minutes=5)) == (
         settings.probe.command_delay,
         settings.probe.lease,
@@ -207,7 +209,7 @@ def test_all_faults_are_told_together_with_their_places(tmp_path: Path) -> None:
         ),
         (
             "[probe]\nenabled = true",
-            "rbl.toml: probe: probing needs an identity: set ehlo_name, contact, source_address",
+            "rbl.toml: probe: probing needs an identity: set ehlo_name, contact, source_addresses",
         ),
         (
             '[probe]\nenabled = true\nehlo_name = "a.b"\ncontact = "c@d"\nsource_address = "192.0.2.1"',
@@ -231,7 +233,7 @@ def test_a_fault_of_a_section_names_the_file_and_the_variables(tmp_path: Path) -
 
     assert fault == (
         "rbl.toml, RBL_PROBE__CONTACT, RBL_PROBE__ENABLED: probe: probing needs an identity:"
-        " set ehlo_name, source_address"
+        " set ehlo_name, source_addresses"
     )
 
 

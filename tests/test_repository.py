@@ -35,6 +35,7 @@ UNTESTED_ALONE = {
     "rbl/mail/wrapping.py": "of evidence, and tested through it",
     "rbl/probe/connection.py": "of smtp, and tested through it",
     "rbl/probe/dialogue.py": "facts only",
+    "rbl/probe/leave.py": "of step, and tested through it",
     "rbl/probe/rows.py": "of step, and tested through it",
     "rbl/probe/step.py": "of runner, and tested through it",
     "rbl/responder/binding.py": "of server and of rbl/cli/takeover.py, and tested through them",
@@ -42,6 +43,7 @@ UNTESTED_ALONE = {
     "rbl/responder/filerecords.py": "of filezones, and tested through it",
     "rbl/responder/following.py": "of follower, and tested through it",
     "rbl/responder/lookup.py": "of answer, and tested through it",
+    "rbl/store/due.py": "of runs and vantages, and tested through them",
     "rbl/store/held.py": "tested through rbl zone force, which shows it",
     "rbl/store/probetables.py": "of tables, and tested with them",
     "rbl/store/keytables.py": "of tables, and tested with them",
@@ -57,6 +59,7 @@ UNTESTED_ALONE = {
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
     "tests/probe/test_retest.py": "of a retest through plan, step and conclusion",
+    "tests/probe/test_blocking.py": "of retests of hosts that keep the tester out, in every wording",
     "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",
     "tests/store/test_renominations.py": "of nominations after every story that a host may have",
     "tests/web/test_openapi.py": "of the whole API: it does as its description says",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from rbl import lifecycle, privatefiles
-from rbl.cli import counts, descriptors
+from rbl.cli import counts, descriptors, testers
 from rbl.cli.latereader import LateReader
 from rbl.cli.listening import Sockets
 from rbl.cli.opening import now
@@ -296,7 +296,7 @@ async def worker(built: Built) -> AsyncIterator[str]:
         task = asyncio.create_task(work.run())
         try:
             with built.watches.of("worker", task_runs(task)):
-                yield "tests go out" if settings.probe.enabled else "tests are off (probe.enabled = false)"
+                yield testers.described(settings.probe)
         finally:
             work.stop()
             await task

@@ -11,7 +11,7 @@ from rbl.cli.parts import Built
 from rbl.cli.watching import task_runs
 from rbl.config import Listen
 from rbl.mail import evidence, redact
-from rbl.probe import advice, plan
+from rbl.probe import advice, control
 from rbl.store.engine import CONNECTIONS
 from rbl.terms import Evidence, Nominator
 from rbl.web.app import create_app
@@ -58,7 +58,7 @@ def web_parts(built: Built) -> WebParts:
         read_evidence=read_evidence,
         published=redact.published,
         advice=advice.advice,
-        form_title=plan.title,
+        form_title=control.title,
         ready=built.watches.ready,
         faults=built.watches.faults,
         lists=lambda: ChainMap(*(follower.standings() for follower in built.followers)),

@@ -16,6 +16,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from rbl.config import Listen
 
 _TIMEOUT_SECONDS = 10
+_NAME = "demo.example"
+_POSTMASTERS = frozenset({"postmaster", f"postmaster@{_NAME}"})
 
 
 @dataclass(eq=False)
@@ -35,9 +37,9 @@ class PretendRelay:
     async def handle_RCPT(  # noqa: N802 — aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Accept every recipient, or none once closed."""
+        """Accept every recipient; once closed none but its own postmaster (RFC 5321 §4.5.1)."""
         del server, session, options
-        if self.closed:
+        if self.closed and address.lower() not in _POSTMASTERS:
             return "554 5.7.1 Relay access denied"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
@@ -116,7 +118,7 @@ class PretendMx:
 async def serving(handler: PretendRelay | PretendMx, port: int = 0) -> AsyncIterator[int]:
     """Serve *handler* at its host and yield the port, which the system chooses for 0."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(handler, hostname="demo.example"), handler.host, port)
+    server = await loop.create_server(lambda: SMTP(handler, hostname=_NAME), handler.host, port)
     async with server:
         chosen: int = server.sockets[0].getsockname()[1]
         yield chosen

@@ -7,14 +7,12 @@ before anybody looks at the recipient are offered from another (``plan.from_stra
 from collections.abc import Collection, Iterable, Sequence
 
 from rbl.probe import economy, plan
-from rbl.probe.dialogue import EnvelopeOutcome
+from rbl.probe.dialogue import REFUSALS, EnvelopeOutcome
 from rbl.probe.plan import Envelope, Identity
 from rbl.probe.replies import is_of_sender
 from rbl.probe.rows import envelope_of
 from rbl.store.probes import EnvelopeRow
 from rbl.terms import EnvelopeResult
-
-REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
 
 
 class Course:
@@ -40,9 +38,15 @@ class Course:
         """Return the envelope of *test* as it is to be offered now, or None where it is not left."""
         return self._left.get(test)
 
+    def strike(self, outcomes: Sequence[EnvelopeOutcome]) -> Sequence[EnvelopeOutcome]:
+        """Leave out the forms of *outcomes*, which are theirs without a try, and return these."""
+        for outcome in outcomes:
+            self._left.pop(outcome.test, None)
+        return outcomes
+
     def learn(
         self, outcome: EnvelopeOutcome, platform: str | None, lines: Iterable[str]
-    ) -> list[EnvelopeOutcome]:
+    ) -> Sequence[EnvelopeOutcome]:
         """Return the forms that need no try any more after *outcome*, as outcomes that say why.
 
         *lines*: what was said in the session, by a server that calls itself *platform*.
@@ -55,9 +59,7 @@ class Course:
         tests = sorted(reasons.keys() & self._left.keys() - self._proven)
         if not tests or not economy.has_the_manners(platform, tuple(lines)):
             return []
-        for test in tests:
-            del self._left[test]
-        return [EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, reasons[test]) for test in tests]
+        return self.strike([EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, reasons[test]) for test in tests])
 
     def from_others(self, offered: Envelope, outcome: EnvelopeOutcome) -> Collection[Envelope]:
         """Return the forms that are left and offered from another sender since *outcome* of *offered*.

@@ -1,8 +1,9 @@
 """Envelopes of a plan as rows of the database, and back."""
 
-from rbl.probe import plan
+from rbl.probe import control
+from rbl.probe.dialogue import EnvelopeOutcome
 from rbl.probe.plan import Envelope
-from rbl.store.probes import EnvelopeRow
+from rbl.store.probes import EnvelopeRow, Tried
 from rbl.terms import EnvelopeResult
 
 
@@ -25,9 +26,22 @@ def envelope_of(row: EnvelopeRow) -> Envelope:
     """Return the envelope that was stored as *row*."""
     return Envelope(
         row.test_id,
-        plan.title(row.test_id),
+        control.title(row.test_id),
         row.mail_from,
         row.rcpt_to,
         row.token,
         row.sender_token,
+    )
+
+
+def tried_row(outcome: EnvelopeOutcome) -> Tried:
+    """Return *outcome* as it is recorded: what was answered, and to which command."""
+    reply = outcome.reply
+    answered = reply.command.partition(" ")[0][:4].upper() if reply is not None else None
+    return Tried(
+        outcome.test,
+        outcome.result,
+        reply.text if reply else outcome.why,
+        outcome.sent_at,
+        answered or None,
     )

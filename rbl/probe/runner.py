@@ -2,7 +2,8 @@
 
 The lease is renewed while sessions are under way; a worker that lost it stops at once and writes no
 more. The conclusion is one transaction with the run locked, so that a message that arrives meanwhile
-is either seen by it or wakes the run. Log events: ``verdict``, ``listed``, ``delisted``.
+is either seen by it or wakes the run. Log events: ``verdict``,
+``confirming`` (it goes on from another vantage), ``listed``, ``delisted``.
 """
 
 import asyncio
@@ -10,20 +11,24 @@ import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from rbl import lifecycle
+from rbl import lifecycle, testtoken
 from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
 from rbl.lifecycle import Event, RunFacts
-from rbl.probe.dialogue import Contact, StepEnd
+from rbl.probe import confirmation
+from rbl.probe.dialogue import Contact, Offered, StepEnd
 from rbl.probe.lease import Lease
+from rbl.probe.plan import Identity, TokenSource
 from rbl.probe.replies import asks_for_patience
-from rbl.probe.step import Step, Tools
-from rbl.probe.verdict import Offered, Returned, verdict
-from rbl.store import attendance, conclusions, probes, runs
+from rbl.probe.step import Step, Tools, identity_of
+from rbl.probe.verdict import Returned, verdict
+from rbl.store import attendance, closings, conclusions, probes, runs
+from rbl.store.closings import Elsewhere
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -33,6 +38,7 @@ _log = structlog.get_logger()
 
 # A resolver answers within this or not at all; the name is only a help.
 _NAME_TIMEOUT_SECONDS = 10
+_ASKED_ELSEWHERE = "it relayed nothing: another address of ours asks once more before the listing ends"
 
 
 async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
@@ -61,7 +67,9 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, end: StepEnd) -> Ve
         heard = attendance.heard(session, claim.address, _first_sent(rows) or now, now)
         offered = [_offered(row, heard, policy.times) for row in rows]
         returned = [Returned(one.kind, one.peer) for one in probes.receipts(session, claim.run_id)]
-        found = verdict(claim.address, offered, returned, end.contact, _names(tools.settings.probe))
+        confirms = None if claim.confirms is None else str(claim.confirms)
+        names = _names(tools.settings.probe, rows)
+        found = verdict(claim.address, offered, returned, end.contact, names, confirms)
         more = any(row.result is None for row in rows)
         until = [_waited_until(row, heard, policy.times) for row in rows]
         facts = conclusions.facts(
@@ -74,6 +82,16 @@ def conclude(tools: Tools, claim: Claim, policy: ZonePolicy, end: StepEnd) -> Ve
         )
         facts = replace(facts, went_on=end.went_on, slowed=any(_was_slowed(row) for row in rows))
         outcome = lifecycle.after_step(found, facts, policy.times, now)
+        if outcome.event is Event.CLOSE:
+            discarded = any(form.result is EnvelopeResult.QUEUED and form.taken for form in offered)
+            ending = closings.weigh(session, claim, outcome, now, listed=facts.listed, discarded=discarded)
+            if isinstance(ending, Elsewhere):
+                again = confirmation.rows(claim.address, ending, rows, *_new(tools))
+                probes.plan(session, claim, again, ending.hostname)
+                conclusions.go_on(session, claim, ending.vantage, _ASKED_ELSEWHERE, now)
+                _log.info("confirming", address=str(claim.address), run=claim.run_id, why=_ASKED_ELSEWHERE)
+                return Verdict.UNPROVEN
+            outcome = ending
         if outcome.event is Event.DEFER and outcome.next_due is not None and _is_turn_over(facts):
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
@@ -128,6 +146,11 @@ def _was_slowed(row: EnvelopeRow) -> bool:
     return row.result is EnvelopeResult.DEFERRED and asks_for_patience(row.reply or "")
 
 
+def _new(tools: Tools) -> tuple[Identity, TokenSource]:
+    """Return who tests from now on, and where its tokens come from."""
+    return identity_of(tools.settings), partial(testtoken.make, key=tools.mark_key)
+
+
 def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Offered:
     until = _waited_until(row, heard, times)
     return Offered(
@@ -139,6 +162,9 @@ def _offered(row: EnvelopeRow, heard: Attendance, times: lifecycle.Policy) -> Of
         unheard=until is not None
         and row.sent_at is not None
         and was_missed(row.sent_at, heard, times.first_wait),
+        vantage=row.vantage,
+        mail_from=row.mail_from,
+        answered=row.answered,
     )
 
 
@@ -155,9 +181,10 @@ def _first_sent(rows: Sequence[EnvelopeRow]) -> datetime | None:
     return min((sent_at for sent_at in queued if sent_at is not None), default=None)
 
 
-def _names(probe: Probe) -> tuple[str, ...]:
-    """Return the names by which a host may refuse the tester."""
-    return tuple(str(name) for name in (probe.ehlo_name, probe.source_address) if name is not None)
+def _names(probe: Probe, rows: Sequence[EnvelopeRow]) -> tuple[str, ...]:
+    """Return the names by which a host may refuse the tester: also of workers elsewhere that offered."""
+    of_here = (probe.ehlo_name or "", *map(str, probe.sources))
+    return tuple(dict.fromkeys(name for name in (*of_here, *(row.vantage for row in rows)) if name))
 
 
 def _tell(claim: Claim, found: Verdict, why: str, state: State, *, was_listed: bool) -> None:

@@ -83,12 +83,12 @@ class Session:
     ) -> AsyncIterator[Self]:
         """Connect to *target* and greet it; ``greeting`` says how far that came.
 
-        From *source*, by default the probe's source address. No wait goes beyond *deadline*, in the
-        event loop's time. Before each command but QUIT *may_speak* is asked; once it says no, nothing
-        more is said. Ends with QUIT, except within a message; when cancelled without waiting.
+        From *source*, by default the first of the probe's of that family. No wait goes beyond *deadline*,
+        in the event loop's time. Before each command but QUIT *may_speak* is asked; once it says no,
+        nothing more is said. Ends with QUIT, except within a message; when cancelled without waiting.
         """
         transcript = Transcript(clock)
-        found = await _connect(target, probe, source or probe.source_address, deadline, transcript)
+        found = await _connect(target, probe, source or probe.source_for(target), deadline, transcript)
         if isinstance(found, NoConnection):
             transcript.add("note", found.why)
             session = cls(probe, transcript, None, may_speak)

@@ -5,10 +5,10 @@ message that came back meanwhile, the step's time. What the host does is recorde
 concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
 
 A host gets one message at a time, until it is known whether that comes back. A listed one is first
-offered the form that relayed last: where it is still open, that comes back and is all. A session that
-the host ends after it answered some forms is followed by another; those left are for a later step.
-Forms whose messages are waited for are offered again where somebody asked for a look, in ``again``: what
-is refused by now was closed.
+offered the form that relayed last: where it is still open, that comes back and is all. Next come the
+controls, to see whether it takes anything from us. A session that the host ends after it answered some
+forms is followed by another; those left are for a later step. Forms whose messages are waited for are
+offered again where somebody asked for a look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
@@ -21,36 +21,35 @@ import structlog
 
 from rbl import testtoken
 from rbl.config import Settings
-from rbl.errors import Refused
-from rbl.lifecycle import DAY
-from rbl.probe import message, platforms
+from rbl.probe import control, message, platforms
 from rbl.probe import plan as planning
 from rbl.probe.changes import Changes
 from rbl.probe.connection import Clock
-from rbl.probe.course import REFUSALS, Course
-from rbl.probe.dialogue import Contact, EnvelopeOutcome, StepEnd
+from rbl.probe.course import Course
+from rbl.probe.dialogue import REFUSALS, Contact, EnvelopeOutcome, StepEnd
 from rbl.probe.lease import Lease
+from rbl.probe.leave import Leave
 from rbl.probe.meaning import asks_for_patience
 from rbl.probe.occasion import occasion
 from rbl.probe.plan import Envelope, Identity
-from rbl.probe.rows import envelope_of, planned_row
+from rbl.probe.rows import envelope_of, planned_row, tried_row
 from rbl.probe.smtp import Session
 from rbl.probe.turns import next_turn
-from rbl.store import exemptions, probes, runs, switches
+from rbl.store import probes, runs
 from rbl.store.engine import Store
-from rbl.store.probes import EnvelopeRow, Tried
+from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
-from rbl.terms import Address, EnvelopeResult
+from rbl.terms import Address, EnvelopeResult, Purpose
 from rbl.testmessage import TokenKind
 
 _log = structlog.get_logger()
 
 # At most three connections after the first one: a host that drops us more often wants us gone.
 MAX_SESSIONS = 4
-# An answer that a receipt gave is proof enough to stop at.
-_PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 # What needs no further try of the form.
 _FOR_GOOD = REFUSALS | {EnvelopeResult.QUEUED}
+# Of a host that has reason to refuse the tester.
+_WITH_CONTROLS = frozenset({Purpose.RETEST, Purpose.PERIODIC, Purpose.FOLLOW_UP})
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
 
 _Choose = Callable[[Session], Awaitable[list[Envelope]]]
@@ -78,6 +77,7 @@ class Step:
         self._tools = tools
         self._lease = lease
         self._claim = claim
+        self._leave = Leave(tools.store, tools.settings.probe, claim, lease, tools.clock)
         self._first_wait = first_wait
         self._probe = tools.settings.probe
         self._identity = identity_of(tools.settings)
@@ -129,12 +129,14 @@ class Step:
         told: frozenset[str] = frozenset()
         while not self._stopped and await self._may_connect():
             rows = await asyncio.to_thread(self._changes.rows)
+            here = {"", probes.from_vantage(self._claim.vantage)}
             awaited = [
                 envelope_of(row)
                 for row in rows
-                if row.result is EnvelopeResult.QUEUED and row.test_id not in told
+                if row.result is EnvelopeResult.QUEUED and row.vantage in here and row.test_id not in told
             ]
             if not awaited:
+                await asyncio.to_thread(self._ask_controls_again)
                 return
             turn = next_turn(awaited, self._probe.envelopes_per_session)
             told |= {envelope.test for envelope in turn}
@@ -161,6 +163,7 @@ class Step:
         async with Session.open(
             self._claim.address,
             self._probe,
+            source=self._claim.vantage,
             deadline=self._deadline,
             clock=self._tools.clock,
             may_speak=self._lease.holds,
@@ -183,7 +186,8 @@ class Step:
                 continue
             if session.tires or not await self._may_go_on():
                 break
-            outcome = await session.try_envelope(offered, self._message(offered))
+            is_control = control.is_control(offered.test)
+            outcome = await session.try_envelope(offered, None if is_control else self._message(offered))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
             others = self._course.from_others(offered, outcome)
@@ -193,7 +197,10 @@ class Step:
             self._answered = True
             self._went_on |= outcome.result in _FOR_GOOD
             self._messages += outcome.sent_at is not None
-            spared = self._course.learn(outcome, platform, (line.text for line in session.transcript))
+            spared = [
+                *self._course.learn(outcome, platform, (line.text for line in session.transcript)),
+                *self._course.strike(control.spared(outcome, envelopes)),
+            ]
             told = await asyncio.to_thread(self._record, [outcome, *spared], session, told)
             await asyncio.to_thread(
                 self._changes.widen, outcome, self._identity, self._hostname, self._new_token
@@ -224,8 +231,10 @@ class Step:
         if not rows:
             await self._plan(session)
             rows = await asyncio.to_thread(self._changes.rows)
+        here = {"", probes.from_vantage(self._claim.vantage)}
+        of_here = [row for row in rows if row.result is None or row.vantage in here]
         platform = platforms.recognise(session.greeting.text)
-        return self._course.read(rows, await asyncio.to_thread(self._changes.proven, platform))
+        return self._course.read(of_here, await asyncio.to_thread(self._changes.proven, platform))
 
     async def _plan(self, session: Session) -> None:
         """Make and store the plan."""
@@ -246,12 +255,16 @@ class Step:
             first=await asyncio.to_thread(self._changes.relayed_last),
             seen=await asyncio.to_thread(self._changes.weights, platform),
         )
+        if self._claim.purpose in _WITH_CONTROLS:
+            asked = await asyncio.to_thread(self._controls, hostname)
+            planned = (*planned[:1], *asked, *planned[1:])
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
-        source = self._probe.second_source_address
-        if source is None or not await self._may_connect():
+        used = self._claim.vantage or self._probe.source_for(self._claim.address)
+        source = self._probe.source_for(self._claim.address, but=used)
+        if source is None or not await self._may_connect(source):
             return
         async with Session.open(
             self._claim.address,
@@ -262,7 +275,7 @@ class Step:
         ) as session:
             if session.greeting.contact is Contact.GREETED:
                 self._contact = Contact.BLOCKED
-        await asyncio.to_thread(self._record, [], session, 0)
+        await asyncio.to_thread(self._record, [], session, 0, source)
 
     async def _must_hold(self) -> None:
         """See that the run is still ours.
@@ -273,45 +286,29 @@ class Step:
         if not await asyncio.to_thread(self._lease.is_held):
             raise runs.lost(self._claim)
 
-    async def _may_connect(self) -> bool:
-        """Whether another session may begin, which is counted."""
-        may = self._sessions < MAX_SESSIONS + self._is_shut_out and await self._may_go_on()
-        if may and not await asyncio.to_thread(self._connect):
+    async def _may_connect(self, source: Address | None = None) -> bool:
+        """Whether another session may begin, which is counted; from *source*, by default the vantage."""
+        may = self._sessions < MAX_SESSIONS + (self._contact in _SHUT_OUT) and await self._may_go_on()
+        if may and not await asyncio.to_thread(self._leave.connect, source):
             _log.warning("probe_error", address=str(self._claim.address), why="connected too often today")
             self._stopped, may = True, False
         return may
 
-    @property
-    def _is_shut_out(self) -> bool:
-        return self._contact in _SHUT_OUT
-
     async def _may_go_on(self) -> bool:
         """Whether another envelope may be offered; the step ends where not."""
         in_time = asyncio.get_running_loop().time() < self._deadline
-        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._is_forbidden)
+        self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._leave.is_over)
         return not self._stopped
 
-    def _is_forbidden(self) -> bool:
-        """Whether no further envelope may go out: lost, switched off, opted out, or proven already."""
+    def _controls(self, hostname: str | None) -> tuple[Envelope, ...]:
         with self._tools.store.reading() as session:
-            if not (self._lease.holds() and runs.is_held(session, self._claim, self._tools.clock())):
-                return True
-            try:
-                exemptions.refuse_test_of(session, self._claim.address)
-            except Refused:
-                return True
-            proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
-            return proven or not switches.is_on(session, switches.PROBING)
+            known = probes.known_name(session, self._claim.host_id)
+        return control.controls(self._identity, hostname, known, self._new_token)
 
-    def _connect(self) -> bool:
-        """Count one more connection to the host, and return whether it may be made today."""
-        now = self._tools.clock()
+    def _ask_controls_again(self) -> None:
+        """Forget what the controls were told long ago, so that they are asked together with the forms."""
         with self._tools.store.writing() as session:
-            count = probes.count_connections(session, self._claim.host_id, now - DAY)
-            if count >= self._probe.connections_per_day:
-                return False
-            probes.connect(session, self._claim, now)
-        return True
+            probes.ask_again(session, self._claim, control.IDS)
 
     def _store_plan(
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
@@ -320,15 +317,18 @@ class Step:
             probes.plan(session, self._claim, [planned_row(envelope) for envelope in planned], hostname)
             probes.greeted(session, self._claim, told, platform)
 
-    def _record(self, outcomes: list[EnvelopeOutcome], dialogue: Session, told: int) -> int:
+    def _record(
+        self,
+        outcomes: list[EnvelopeOutcome],
+        dialogue: Session,
+        told: int,
+        source: Address | None = None,
+    ) -> int:
         """Store *outcomes* and the lines of *dialogue* after the first *told*; return how many it has."""
         lines = dialogue.transcript
-        tried = [
-            Tried(one.test, one.result, one.reply.text if one.reply else one.why, one.sent_at)
-            for one in outcomes
-        ]
         with self._tools.store.writing() as session:
-            probes.record(session, self._claim, tried, lines[told:])
+            tried = [tried_row(one) for one in outcomes]
+            probes.record(session, self._claim, tried, lines[told:], vantage=source)
         return len(lines)
 
     def _new_token(self, kind: TokenKind) -> str:

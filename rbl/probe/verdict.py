@@ -6,50 +6,24 @@ mail servers keep trying, with our collector there all the while: one form that 
 tried leaves it undecided, since that one may be the one that relays, and so does one whose message
 may have come to a door that was shut. What cannot be explained decides nothing (RFC 6471 §2.1).
 
+And CLOSED only where it is the envelopes that were refused, by anybody's tester. A single refusal that
+names the tester, a host that takes no sender at all, one that refuses its own postmaster no less
+(``control``), or answers that differ from one vantage to another: each is TESTER_BLOCKED.
+
 How a mixture is judged: 24 refused and one timed out is DEFERRED, and the next step tries that one
 again; so the host is not listed for it, and a listed one is not delisted for it.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rbl.addresses import neighbourhood
-from rbl.probe.dialogue import Contact
+from rbl.probe import control, refusals
+from rbl.probe.dialogue import REFUSALS, Contact, Offered
 from rbl.terms import Address, EnvelopeResult, Verdict
 
-_REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
 _RELAYED = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
-# A reply that speaks of relaying refuses the envelope, whomever else it names: Sendmail's
-# "Relaying denied. IP name lookup failed [192.0.2.1]".
-_OF_RELAYING = re.compile(
-    r"relay|rcpthosts|authenticat|log ?in|recipient|mailbox|unknown user|user unknown"
-    r"|sender (?:address|verif)",
-    re.IGNORECASE,
-)
-_OF_THE_CLIENT = re.compile(
-    r"\b(?:your|client) (?:ip|host|hostname|address|server|network|connection)\b", re.IGNORECASE
-)
-_MAX_REPLY = 2000  # characters; more would only slow the search down
-# Words that are an address of ours, given back: they hold our names too.
-_ECHOED_ADDRESS = re.compile(r"(?<!\S)\S*[\w\"][@!%][\w\"\[]\S*")
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """One envelope of the run: what became of it, over all steps.
-
-    *result* None: not tried yet. NOT_RUN: it does not apply to this host. *taken* tells whether a
-    whole message was handed over, and *awaited* whether it may still come back. *unheard*: when it
-    was taken nobody may have listened for it, so that its staying away says nothing.
-    """
-
-    test: str
-    result: EnvelopeResult | None
-    reply: str = ""
-    taken: bool = False
-    awaited: bool = False
-    unheard: bool = False
+_NULL_SENDER = "<>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,39 +40,85 @@ def verdict(
     returned: Sequence[Returned],
     contact: Contact | None,
     names: Sequence[str],
+    confirms: str | None = None,
 ) -> Verdict:
     """Return what is known of *target* after a step of a run.
 
     *contact* is how the last session of this step began, None where there was none; *names* are
-    the tester's, by which a host may refuse it.
+    the tester's, by which a host may refuse it. *confirms* is the vantage whose answers another is
+    asked to confirm.
     """
     relayed = [message.peer for message in returned if message.kind in _RELAYED]
     if any(peer in neighbourhood(target) for peer in relayed):
         return Verdict.OPEN
     if relayed:
         return Verdict.MULTIHOP
-    forms = [form for form in offered if form.result is not EnvelopeResult.NOT_RUN]
+    asked = [form for form in offered if form.result is not EnvelopeResult.NOT_RUN]
+    forms = [form for form in asked if not control.is_control(form.test)]
     if any(form.result is EnvelopeResult.QUEUED and form.awaited for form in forms):
         return Verdict.UNPROVEN
     if forms and all(_is_conclusive(form) for form in forms):
-        refused = [form for form in forms if form.result in _REFUSALS]
-        blocked = len(refused) == len(forms) and all(names_us(form.reply, names) for form in refused)
-        return Verdict.TESTER_BLOCKED if blocked else Verdict.CLOSED
-    return _undecided(forms, contact)
+        if refuses_us(asked, names) or differ(asked, confirms):
+            return Verdict.TESTER_BLOCKED
+        if not any(_is_unanswered(one) for one in asked):
+            return Verdict.CLOSED
+    return _undecided(asked, contact)
 
 
-def names_us(reply: str, names: Sequence[str]) -> bool:
-    """Whether *reply* refuses the tester rather than the envelope: it names us, and not relaying.
-
-    "554 5.7.1 Client host [192.0.2.1] blocked using …" does; "550 Relaying denied" does not.
-    """
-    words = _ECHOED_ADDRESS.sub(" ", reply[:_MAX_REPLY])
-    if _OF_RELAYING.search(words):
-        return False
-    if _OF_THE_CLIENT.search(words):
+def refuses_us(asked: Sequence[Offered], names: Sequence[str]) -> bool:
+    """Whether what was refused shows that it is the tester whom the host refuses, at some vantage."""
+    refused = [one for one in asked if one.result in REFUSALS]
+    if any(refusals.names_us(one.reply, names) for one in refused):
         return True
-    ours = (rf"(?<![\w.:-]){re.escape(name)}(?![\w:-]|\.\w)" for name in names)
-    return any(re.search(pattern, words, re.IGNORECASE) for pattern in ours)
+    for there in _by_vantage(asked).values():
+        forms = [one for one in there if not control.is_control(one.test)]
+        if not forms or any(form.result not in REFUSALS for form in forms):
+            continue
+        if _takes_no_sender(forms):
+            return True
+        if control.shows_a_block(forms, [one for one in there if control.is_control(one.test)]):
+            return True
+    return False
+
+
+def differ(asked: Sequence[Offered], confirms: str | None = None) -> bool:
+    """Whether the host answered one vantage otherwise than another: the same form taken and refused.
+
+    Where it answered the second only, and not the one it *confirms*, it does so too.
+    """
+    answers: dict[str, set[bool]] = {}
+    for one in asked:
+        if _is_conclusive(one) or one.result is EnvelopeResult.ACCEPTED:
+            answers.setdefault(one.test, set()).add(one.result in REFUSALS)
+    if any(len(each) > 1 for each in answers.values()):
+        return True
+    if confirms is None:
+        return False
+    answered = {one.vantage for one in asked if one.result is not None}
+    return bool(answered) and confirms not in answered
+
+
+def _by_vantage(asked: Sequence[Offered]) -> Mapping[str, Sequence[Offered]]:
+    found: dict[str, list[Offered]] = {}
+    for one in asked:
+        found.setdefault(one.vantage, []).append(one)
+    return found
+
+
+def _takes_no_sender(forms: Sequence[Offered]) -> bool:
+    """Whether every MAIL was refused, that of bounces too, and not for want of signing in."""
+    return any(form.mail_from == _NULL_SENDER for form in forms) and all(
+        form.answered == "MAIL"
+        and form.result is not EnvelopeResult.AUTH_REQUIRED
+        and not refusals.wants_login(form.reply)
+        for form in forms
+    )
+
+
+def _is_unanswered(one: Offered) -> bool:
+    """Whether *one* is a control that has no answer yet: without it nobody knows who is refused."""
+    cut_off = {None, EnvelopeResult.TIMEOUT, EnvelopeResult.DROPPED}
+    return control.is_control(one.test) and one.result in cut_off
 
 
 def _is_conclusive(form: Offered) -> bool:
@@ -107,7 +127,7 @@ def _is_conclusive(form: Offered) -> bool:
     A bounce counts only for a message that was handed over: anybody who saw the sender's address
     can write to it.
     """
-    if form.result in _REFUSALS:
+    if form.result in REFUSALS:
         return True
     if form.result is EnvelopeResult.BOUNCED:
         return form.taken

@@ -2,12 +2,13 @@
 
 Sleeps until a commit may have made work, until the next run is due, or until one of its own steps is
 done. Any number of workers share the runs of one database; the claim keeps them apart. A database
-that does not answer is waited for. Log events: ``worker_error``, and ``delisted``, one for all
-listings that expired at once.
+that does not answer is waited for. While it lives it says which addresses it can test from, and it takes
+the runs that were drawn for them. Log events: ``worker_error``, ``test_postponed`` (nobody can reach the
+host), and ``delisted``, one for all listings that expired at once.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -18,11 +19,13 @@ from rbl.errors import Conflict, RblError, Unavailable
 from rbl.probe.connection import Clock
 from rbl.probe.runner import name_of, run_step
 from rbl.probe.step import NameOf, Tools
-from rbl.store import listings, retests, runs
+from rbl.store import listings, retests, runs, vantages
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.runs import Claim
 from rbl.store.signal import ChangeSignal
+from rbl.store.vantages import Prober
+from rbl.terms import Address
 
 _log = structlog.get_logger()
 
@@ -61,6 +64,7 @@ class Worker:
         self._owner = owner
         self._steps: dict[asyncio.Task[None], Claim] = {}
         self._woken = asyncio.Event()
+        self._living: Sequence[Address] = ()  # the vantages of all workers, as last seen
         self._stopping = False
 
     def stop(self) -> None:
@@ -70,6 +74,8 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped."""
+        await self._attend_once()
+        attending = asyncio.create_task(self._attend())
         listening = asyncio.create_task(self._listen())
         tidying = asyncio.create_task(self._tidy())
         try:
@@ -79,10 +85,10 @@ class Worker:
                 await self._sleep_until(due)
         finally:
             self._stopping = True
-            for task in (tidying, *self._steps):
+            for task in (attending, tidying, *self._steps):
                 task.cancel()
             broken_off = tuple(self._steps.values())
-            await asyncio.gather(listening, tidying, *self._steps, return_exceptions=True)
+            await asyncio.gather(attending, listening, tidying, *self._steps, return_exceptions=True)
             await asyncio.to_thread(self._release, broken_off)
 
     async def _take(self) -> datetime | None:
@@ -142,6 +148,35 @@ class Worker:
         finally:
             signal.close()
 
+    async def _attend(self) -> None:
+        """Say again and again that this worker lives, and where it can test from."""
+        while True:
+            await asyncio.sleep(self._tools.settings.probe.heartbeat.total_seconds())
+            await self._attend_once()
+
+    async def _attend_once(self) -> None:
+        """Say it once; where others came or are gone since, look at once what is to be taken over."""
+        try:
+            living = await asyncio.to_thread(self._tell_vantages)
+            if living != self._living:
+                self._living = living
+                self._woken.set()
+        except RblError as fault:  # it is told again; until then its own runs are its own all the same
+            _log.warning("worker_error", why=fault.message)
+        except Exception:  # noqa: BLE001 — the rim: it is tried again
+            _log.exception("worker_error", why="unforeseen")
+
+    @property
+    def _vantages(self) -> tuple[Address, ...]:
+        probe = self._tools.settings.probe
+        return probe.sources if probe.enabled else ()
+
+    def _tell_vantages(self) -> Sequence[Address]:
+        probe, now = self._tools.settings.probe, self._tools.clock()
+        with self._tools.store.writing() as session:
+            vantages.tell(session, self._owner, self._vantages, now, probe.heartbeat)
+            return vantages.living(session, now)
+
     async def _tidy(self) -> None:
         """End expired listings and ask for the retests of old ones, again and again."""
         while True:
@@ -176,14 +211,22 @@ class Worker:
                 self._policies,
                 outbound=probe.enabled,
                 retests_only=retests_only,
+                prober=Prober(frozenset(self._vantages), _tell_of_postponed),
             )
 
     def _release(self, claims: Iterable[Claim]) -> None:
-        """Let other workers take up *claims* at once; where that fails, their leases run out."""
+        """Let other workers take up *claims*, and what is to come, at once; else leases run out."""
         for claim in claims:
             with suppress(RblError), self._tools.store.writing() as session:
                 runs.release(session, claim)
+        with suppress(RblError), self._tools.store.writing() as session:
+            vantages.forget(session, self._owner)
 
     def _next_due(self) -> datetime | None:
         with self._tools.store.reading() as session:
-            return runs.next_due(session, outbound=self._tools.settings.probe.enabled)
+            among = vantages.places(session, self._vantages, self._tools.clock())
+            return runs.next_due(session, outbound=self._tools.settings.probe.enabled, among=among)
+
+
+def _tell_of_postponed(address: Address, why: str) -> None:
+    _log.warning("test_postponed", address=str(address), why=why)

@@ -5,19 +5,23 @@ and writes state, listing, journal and audit together. A message that arrives me
 lock and then finds the run parked, and wakes it; so none is overlooked.
 """
 
+import secrets
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from rbl import lifecycle
+from rbl import closing, lifecycle
 from rbl.errors import BadInput, Conflict, Refused
 from rbl.lifecycle import Event, Outcome
-from rbl.store import hosts, runs, signal
+from rbl.store import closings, hosts, runs, signal
 from rbl.store.hosts import ZonePolicy
 from rbl.store.runs import Claim
 from rbl.store.tables import ApiKey, Host, Nomination
-from rbl.terms import Act, Purpose, State, Trust, Verdict
+from rbl.terms import Act, Address, Purpose, State, Trust, Verdict
+
+_CHANCE = secrets.SystemRandom()
+_OUT = frozenset({State.DELISTED, State.CLOSED})
 
 
 def facts(
@@ -72,12 +76,31 @@ def end_step(
     if lifecycle.allows(was, outcome.event):
         hosts.happen(session, host, outcome.event, act, policy)
         _follow(session, host, was, outcome.event, act, policy)
+    if host.state in _OUT and run.finished_at is not None and not was.in_dns:
+        _look_again(session, host, now)
     if host.state is State.LISTED and run.finished_at is not None and run.wanted_at is not None:
         again = Act("public", "a retest was asked for while one was under way", now)
         hosts.happen(session, host, Event.ASK_RETEST, again, policy)
         runs.queue(session, host, Purpose.RETEST, again.actor, max(run.wanted_at, now), now)
     signal.notify(session, runs.CHANNEL)
     return host.state
+
+
+def go_on(session: Session, claim: Claim, vantage: Address, why: str, now: datetime) -> None:
+    """End a worker's step and let the test go on at once from *vantage*, to confirm what this one saw.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    run = runs.held(session, claim)
+    run.steps_done += 1
+    run.confirms, run.vantage = run.vantage, vantage
+    run.why = why
+    run.lease_owner = None
+    run.lease_until = None
+    run.woken = False
+    run.due_at = now
+    signal.notify(session, runs.CHANNEL)
 
 
 def _follow(session: Session, host: Host, was: State, event: Event, act: Act, policy: ZonePolicy) -> None:
@@ -97,10 +120,24 @@ def _follow(session: Session, host: Host, was: State, event: Event, act: Act, po
         case Event.CLOSE if was.in_dns:
             host.review = None
             host.unreachable_since = None
+            session.flush()
+            is_suspect = closings.is_suspect(session, host.id, act.at)
             due_at = act.at + times.follow_up
+            if is_suspect:
+                due_at += closing.some_hours(_CHANCE.random())
             runs.queue(session, host, Purpose.FOLLOW_UP, "timer", due_at, act.at)
         case _:
             pass
+
+
+def _look_again(session: Session, host: Host, now: datetime) -> None:
+    """Make another look due at a host that was listed and let out, where it deserves more than one."""
+    left_at = closings.left_at(session, host.id)
+    if left_at is None or not closings.is_suspect(session, host.id, left_at):
+        return
+    after = closing.next_look(closings.looks_since(session, host.id, left_at), _CHANCE.random())
+    if after is not None:
+        runs.queue(session, host, Purpose.FOLLOW_UP, "timer", now + after, now)
 
 
 def _list(session: Session, host: Host, act: Act, policy: ZonePolicy) -> None:

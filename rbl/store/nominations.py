@@ -110,7 +110,7 @@ def nominate(
         hosts.happen(session, host, event, act, policy)
     if host.state is State.QUEUED and runs.is_free(session, host.id):
         allowance.test(str(neighbourhood(address)))
-        due_at = _first_test_at(session, host, now)
+        due_at = _first_test_at(session, host, new.evidence.received_at, policy, now)
         runs.queue(session, host, Purpose.NOMINATION, nominator.name, due_at, now, key_id=nominator.key_id)
     elif event is Event.QUEUE:
         runs.take_over_suspended(session, host.id, nominator.key_id)
@@ -277,9 +277,19 @@ def _keep_evidence(session: Session, new: NewNomination, now: datetime) -> int:
     return row.id
 
 
-def _first_test_at(session: Session, host: Host, now: datetime) -> datetime:
-    """Return when the host may be tested: now, or a day after its last test."""
+def _first_test_at(
+    session: Session, host: Host, received_at: datetime, policy: ZonePolicy, now: datetime
+) -> datetime:
+    """Return when the host may be tested: now, or a day after its last test.
+
+    Where spam was received through a host that was listed once, after that last test had found it closed,
+    the test was wrong or the host is open again: the next begins at once. Forged dates bring no more tests
+    than anybody can ask for of a listed host.
+    """
     last = session.execute(
         select(func.max(ProbeRun.finished_at)).where(ProbeRun.host_id == host.id)
     ).scalar_one()
-    return now if last is None else max(now, last + _AUTOMATIC_INTERVAL)
+    if last is None:
+        return now
+    is_newer = host.offences > 0 and received_at > last
+    return max(now, last + (policy.times.retest_interval if is_newer else _AUTOMATIC_INTERVAL))

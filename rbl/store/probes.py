@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
 from rbl.store.runs import Claim, held
+from rbl.store.tables import Nomination
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
 _LONGEST_REPLY = 2_000  # characters; a reply of RFC 5321 §4.5.3.1.5 has 512 octets a line
@@ -33,6 +34,8 @@ class EnvelopeRow:
     result: EnvelopeResult | None
     reply: str | None
     sent_at: datetime | None
+    vantage: str = ""  # where it was, or is to be, offered from; empty: of before there were several
+    answered: str | None = None  # the command that the reply is to
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Tried:
     result: EnvelopeResult
     reply: str
     sent_at: datetime | None
+    answered: str | None = None
 
 
 def envelopes(session: Session, run_id: int) -> Sequence[EnvelopeRow]:
@@ -71,6 +75,8 @@ def envelopes(session: Session, run_id: int) -> Sequence[EnvelopeRow]:
             row.result,
             row.reply,
             row.sent_at,
+            row.vantage,
+            row.answered,
         )
         for row in rows
     ]
@@ -98,6 +104,13 @@ def relayed_last(session: Session, host_id: int) -> str | None:
     ).scalar_one_or_none()
 
 
+def known_name(session: Session, host_id: int) -> str | None:
+    """Return the name by which the host greeted whoever received the newest spam, or None."""
+    return session.execute(
+        select(Nomination.helo).where(Nomination.host_id == host_id).order_by(Nomination.id.desc()).limit(1)
+    ).scalar_one_or_none()
+
+
 def count_connections(session: Session, host_id: int, since: datetime) -> int:
     """Return how often our tester connected to a host after *since*."""
     return session.execute(
@@ -107,14 +120,14 @@ def count_connections(session: Session, host_id: int, since: datetime) -> int:
     ).scalar_one()
 
 
-def connect(session: Session, claim: Claim, now: datetime) -> None:
-    """Count a connection to the host, before it is made.
+def connect(session: Session, claim: Claim, now: datetime, *, vantage: Address | None = None) -> None:
+    """Count a connection to the host, before it is made; from *vantage*, by default the run's.
 
     Raises:
         Conflict: the run is held by this worker no more.
     """
     held(session, claim)
-    session.add(ProbeConnection(host_id=claim.host_id, at=now))
+    session.add(ProbeConnection(host_id=claim.host_id, at=now, vantage=vantage or claim.vantage))
 
 
 def transcript(session: Session, run_id: int, after: int = 0) -> Sequence[tuple[int, TranscriptLine]]:
@@ -150,12 +163,14 @@ def widen(session: Session, claim: Claim, further: Sequence[EnvelopeRow]) -> Non
             ProbeEnvelope(
                 run_id=run.id,
                 test_id=envelope.test_id,
+                vantage=envelope.vantage or from_vantage(claim.vantage),
                 token=envelope.token,
                 sender_token=envelope.sender_token,
                 mail_from=envelope.mail_from,
                 rcpt_to=envelope.rcpt_to,
                 result=envelope.result,
                 reply=envelope.reply,
+                answered=None,
                 sent_at=envelope.sent_at,
             )
         )
@@ -191,8 +206,23 @@ def greeted(session: Session, claim: Claim, banner: str, platform: str | None) -
     run.platform = platform
 
 
-def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequence[TranscriptLine]) -> None:
-    """Record what became of some envelopes, and the lines that were said.
+def from_vantage(address: Address | None) -> str:
+    """Return the vantage *address* as envelopes have it."""
+    return "" if address is None else str(address)
+
+
+def record(
+    session: Session,
+    claim: Claim,
+    tried: Sequence[Tried],
+    lines: Sequence[TranscriptLine],
+    *,
+    vantage: Address | None = None,
+) -> None:
+    """Record what became of some envelopes, and the lines that were said from *vantage*.
+
+    By default that is the run's. An envelope that was planned for another, whose worker died before it
+    was tried, belongs to this one from now on.
 
     A result that a receipt gave meanwhile (relayed, bounced) stays: it is later knowledge. So does a
     bounce that was here before the word that its message was sent.
@@ -202,14 +232,12 @@ def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequen
     """
     run = held(session, claim)
     for outcome in tried:
-        row = session.execute(
-            select(ProbeEnvelope).where(
-                ProbeEnvelope.run_id == run.id, ProbeEnvelope.test_id == outcome.test_id
-            )
-        ).scalar_one()
+        row = _tried(session, claim, outcome.test_id)
+        row.vantage = from_vantage(claim.vantage)
         if row.result not in _PROVEN_BY_RECEIPT:
             row.result = outcome.result
         row.reply = outcome.reply[:_LONGEST_REPLY]
+        row.answered = outcome.answered
         row.sent_at = outcome.sent_at or row.sent_at
         if row.result is EnvelopeResult.QUEUED and _has_bounced(session, row):
             row.result = EnvelopeResult.BOUNCED
@@ -217,23 +245,67 @@ def record(session: Session, claim: Claim, tried: Sequence[Tried], lines: Sequen
         select(func.coalesce(func.max(TranscriptRow.seq), 0)).where(TranscriptRow.run_id == run.id)
     ).scalar_one()
     for seq, line in enumerate(lines, start=last + 1):
-        session.add(TranscriptRow(run_id=run.id, seq=seq, at=line.at, side=line.side, text=line.text))
+        session.add(
+            TranscriptRow(
+                run_id=run.id,
+                seq=seq,
+                at=line.at,
+                side=line.side,
+                text=line.text,
+                vantage=vantage or claim.vantage,
+            )
+        )
 
 
 def try_again(session: Session, claim: Claim, unheard: Collection[str] = ()) -> None:
     """Forget the temporary results of a run, so that the next step tries those envelopes again.
 
-    So are those of the tests *unheard*, whose messages were taken while nobody listened for them.
+    So are those of the tests *unheard*, whose messages were taken while nobody listened for them. What
+    was taken from another vantage is not: it is of that one.
+    """
+    held(session, claim)
+    here = ProbeEnvelope.vantage.in_(("", from_vantage(claim.vantage)))
+    rows = session.execute(
+        select(ProbeEnvelope).where(
+            ProbeEnvelope.run_id == claim.run_id,
+            ProbeEnvelope.result.in_(_TEMPORARY) | (ProbeEnvelope.test_id.in_(unheard) & here),
+        )
+    ).scalars()
+    for row in rows:
+        row.result = None
+
+
+def ask_again(session: Session, claim: Claim, tests: Collection[str]) -> None:
+    """Forget what became of *tests* at the run's vantage, so that they are tried again.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
     """
     held(session, claim)
     rows = session.execute(
         select(ProbeEnvelope).where(
             ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.result.in_(_TEMPORARY) | ProbeEnvelope.test_id.in_(unheard),
+            ProbeEnvelope.test_id.in_(tests),
+            ProbeEnvelope.vantage == from_vantage(claim.vantage),
         )
     ).scalars()
     for row in rows:
         row.result = None
+
+
+def _tried(session: Session, claim: Claim, test_id: str) -> ProbeEnvelope:
+    """Return the envelope of a form that is offered from the run's vantage now: the newest, else."""
+    rows = (
+        session.execute(
+            select(ProbeEnvelope)
+            .where(ProbeEnvelope.run_id == claim.run_id, ProbeEnvelope.test_id == test_id)
+            .order_by(ProbeEnvelope.id)
+        )
+        .scalars()
+        .all()
+    )
+    here = from_vantage(claim.vantage)
+    return next((row for row in rows if row.vantage == here), rows[-1])
 
 
 def _has_bounced(session: Session, envelope: ProbeEnvelope) -> bool:

@@ -90,6 +90,8 @@ class ProbeRun(Base):
     steps_done: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[datetime]
     wanted_at: Mapped[datetime | None]  # a look was asked for: then at the latest, whatever is waited for
+    vantage: Mapped[Address | None] = mapped_column(AddressText)  # where it is tested from now
+    confirms: Mapped[Address | None] = mapped_column(AddressText)  # whose answers are asked for once more
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     lease_until: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
@@ -102,20 +104,25 @@ class ProbeRun(Base):
 
 
 class ProbeEnvelope(Base):
-    """One envelope of a run, what was said to it, and what became of its message."""
+    """One envelope of a run, what was said to it, and what became of its message.
+
+    A form is offered from several vantages as several envelopes, each with tokens of its own.
+    """
 
     __tablename__ = "probe_envelopes"
-    __table_args__ = (UniqueConstraint("run_id", "test_id"),)
+    __table_args__ = (UniqueConstraint("run_id", "test_id", "vantage"),)
 
     id: Mapped[Key]
     run_id: Mapped[int] = mapped_column(ForeignKey("probe_runs.id"))
-    test_id: Mapped[str] = mapped_column(String(3))  # T01 to T32
+    test_id: Mapped[str] = mapped_column(String(3))  # T01 to T32, C01 to C04
+    vantage: Mapped[str] = mapped_column(String(39), server_default="")  # empty: of before there were any
     token: Mapped[str] = mapped_column(String(48), unique=True)
     sender_token: Mapped[str] = mapped_column(String(48), unique=True)
     mail_from: Mapped[str]
     rcpt_to: Mapped[str]
     result: Mapped[EnvelopeResult | None] = mapped_column(word(EnvelopeResult))
     reply: Mapped[str | None]
+    answered: Mapped[str | None] = mapped_column(String(4))  # the command that the reply is to: MAIL, RCPT…
     sent_at: Mapped[datetime | None]  # when the host took the message
 
 
@@ -129,6 +136,7 @@ class TranscriptRow(Base):
     at: Mapped[datetime]
     side: Mapped[str] = mapped_column(String(4))
     text: Mapped[str]
+    vantage: Mapped[Address | None] = mapped_column(AddressText)
 
 
 class Receipt(Base):
@@ -205,6 +213,18 @@ class ProbeConnection(Base):
     id: Mapped[Key]
     host_id: Mapped[int] = mapped_column(ForeignKey("hosts.id"))
     at: Mapped[datetime]
+    vantage: Mapped[Address | None] = mapped_column(AddressText)
+
+
+class Vantage(Base):
+    """An address that a living worker can test from; it moves ``expected_at`` on while it lives."""
+
+    __tablename__ = "vantages"
+
+    address: Mapped[Address] = mapped_column(AddressText, primary_key=True)
+    worker: Mapped[str] = mapped_column(String(100), primary_key=True)
+    seen_at: Mapped[datetime]
+    expected_at: Mapped[datetime]
 
 
 class EarlyRetest(Base):

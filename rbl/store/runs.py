@@ -5,26 +5,25 @@ owner and attempt: one whose lease ran out cannot write any more, and another go
 recorded. What is inside a run (envelopes, dialogue) is in ``probes``, its end in ``conclusions``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, select, true
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select, true
+from sqlalchemy.orm import Session
 
 from rbl import lifecycle
 from rbl.addresses import neighbourhood
 from rbl.errors import Conflict
 from rbl.lifecycle import Event
-from rbl.store import hosts, limits, signal, switches
+from rbl.store import due, hosts, limits, signal, switches, vantages
 from rbl.store.hosts import ZonePolicy
 from rbl.store.probetables import WORK_CHANNEL, ProbeRun
 from rbl.store.tables import Host
+from rbl.store.vantages import Lot, Places, Prober
 from rbl.terms import Act, Address, Purpose, State
 
 CHANNEL = WORK_CHANNEL
-# A key that holds so many tests lets those of all others go before its next.
-_FAIR_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,8 @@ class Claim:
     """A run that *owner* holds; *attempt* fences its writes.
 
     *may_connect* False: no probe may go out, only what came back is to be judged. *look_again*: somebody
-    asked for a look at the host while messages are waited for.
+    asked for a look at the host while messages are waited for. It is tested from *vantage*; where
+    *confirms* is set, to see whether the answers are those that were given there.
     """
 
     run_id: int
@@ -50,6 +50,8 @@ class Claim:
     may_connect: bool
     lease_until: datetime
     look_again: bool = False
+    vantage: Address | None = None
+    confirms: Address | None = None
 
 
 def is_free(session: Session, host_id: int) -> bool:
@@ -90,6 +92,8 @@ def queue(
         steps_done=0,
         due_at=due_at,
         wanted_at=None,
+        vantage=None,
+        confirms=None,
         lease_owner=None,
         lease_until=None,
         attempt=0,
@@ -134,7 +138,7 @@ def take_over_suspended(session: Session, host_id: int, key_id: int) -> None:
         signal.notify(session, CHANNEL)
 
 
-def claim(
+def claim(  # noqa: PLR0913 — who asks, and for what
     session: Session,
     owner: str,
     now: datetime,
@@ -143,6 +147,7 @@ def claim(
     *,
     outbound: bool,
     retests_only: bool = False,
+    prober: Prober | None = None,
 ) -> Claim | None:
     """Return a due run for *owner* to work on until *lease* is over, or None where there is nothing to do.
 
@@ -153,12 +158,25 @@ def claim(
     Retests that somebody asked for go first. The nominations of a key that holds its share of tests
     already let all others go before them, and those of a suspended key wait. *retests_only*: for a
     worker that keeps a place for them.
+
+    *prober* has the worker's vantages: it gets runs that were drawn for one of them. None: any run.
     """
     may_connect = switches.lock(session, switches.PROBING) and outbound  # the lock: claims take turns
-    run = _next_run(session, now, policies, may_connect=may_connect, retests_only=retests_only)
-    if run is None:
+    drawn = due.draw(
+        session,
+        now,
+        policies,
+        may_connect=may_connect,
+        retests_only=retests_only,
+        prober=prober if may_connect else None,
+    )
+    if drawn is None:
         return None
+    run, lot = drawn
     host = session.get_one(Host, run.host_id)
+    may_connect = may_connect and lot is Lot.HERE
+    if may_connect:
+        vantages.resume(host)
     wanted = may_connect and run.wanted_at is not None and run.wanted_at <= now
     if may_connect and (wanted or not run.woken):  # else it is only judged, as a rule
         hosts.look(host, policies[host.zone], now)
@@ -186,20 +204,23 @@ def claim(
         may_connect=may_connect,
         lease_until=now + lease,
         look_again=wanted,
+        vantage=run.vantage if may_connect else None,
+        confirms=run.confirms,
     )
 
 
-def next_due(session: Session, *, outbound: bool = True) -> datetime | None:
+def next_due(session: Session, *, outbound: bool = True, among: Places | None = None) -> datetime | None:
     """Return when ``claim`` may next give out a run; None where no run that is there will be.
 
     That is when a run is due, or the lease on it over; where no probe may go out (as in ``claim``)
-    only runs that something came back for count.
+    only runs that something came back for count, and of a worker with *among* those that it may take.
     """
     may_connect = outbound and switches.is_on(session, switches.PROBING)
     given_out = (
         ProbeRun.finished_at.is_(None)
         & (true() if may_connect else ProbeRun.woken)
-        & _may_go_on(limits.suspended(session))
+        & due.may_go_on(limits.suspended(session))
+        & (among.may_take() if may_connect and among is not None else true())
     )
     # The few that are held, and the first in order of an index: together they would all be read.
     over = session.execute(
@@ -271,65 +292,3 @@ def is_held(session: Session, claim: Claim, now: datetime) -> bool:
 def lost(claim: Claim) -> Conflict:
     """Return what a worker is told that holds its run no more."""
     return Conflict(f"run {claim.run_id} is not this worker's any more", code="lease-lost")
-
-
-def _next_run(
-    session: Session,
-    now: datetime,
-    policies: Mapping[str, ZonePolicy],
-    *,
-    may_connect: bool,
-    retests_only: bool,
-) -> ProbeRun | None:
-    """Return the run whose turn it is, locked."""
-    may_go = _is_due(now) & Host.zone.in_(policies) & (true() if may_connect else ProbeRun.woken)
-    turns = [ProbeRun.purpose == Purpose.RETEST]
-    if not retests_only:
-        others = _may_go_on(limits.suspended(session))
-        busy = _busy_keys(session, now)
-        if busy:
-            turns.append(others & (ProbeRun.key_id.is_(None) | ProbeRun.key_id.not_in(busy)))
-        turns.append(others)
-    for turn in turns:
-        run = session.execute(
-            select(ProbeRun)
-            .join(Host)
-            .where(may_go, turn)
-            .order_by(ProbeRun.due_at, ProbeRun.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, of=[ProbeRun, Host])  # waits for nobody while it holds one
-        ).scalar_one_or_none()
-        if run is not None:
-            return run
-    return None
-
-
-def _busy_keys(session: Session, now: datetime) -> Sequence[int]:
-    """Return the keys that hold their share of tests."""
-    rows = session.execute(
-        select(ProbeRun.key_id)
-        .where(ProbeRun.lease_until > now, ProbeRun.key_id.is_not(None))
-        .group_by(ProbeRun.key_id)
-        .having(func.count(ProbeRun.id) >= _FAIR_SHARE)
-    ).scalars()
-    return [key_id for key_id in rows if key_id is not None]
-
-
-def _may_go_on(suspended: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a run is of no suspended key, or came so far that it is judged all the same."""
-    if not suspended:
-        return true()
-    return ProbeRun.key_id.is_(None) | ProbeRun.key_id.not_in(suspended) | (ProbeRun.attempt > 0)
-
-
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    other = aliased(ProbeRun)
-    neighbour_is_tested = exists().where(
-        other.neighbourhood == ProbeRun.neighbourhood, other.id != ProbeRun.id, other.lease_until > now
-    )
-    return (
-        ProbeRun.finished_at.is_(None)
-        & (ProbeRun.due_at <= now)
-        & (ProbeRun.lease_until.is_(None) | (ProbeRun.lease_until <= now))
-        & ~neighbour_is_tested
-    )

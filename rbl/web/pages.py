@@ -134,6 +134,7 @@ def _address_page(
         "standing": wording.standing(story, zone_file),
         "is_answered": wording.test_point(zone_file, address),
         "tests_are_off": not parts.settings.probe.enabled,
+        "tester": parts.settings.probe,
         "proven": wording.proven_listing(story),
         "by_hand": wording.hand_listings(story),
         "retest": wording.retest(story, time),

@@ -170,6 +170,12 @@ def retest(story: Story, time: RetestTime | None) -> Retest:
     return Retest(possible=False, why_not="A retest is under way, or queued.")
 
 
+def refuses_us(story: Story) -> bool:
+    """Whether the last test that came to an end found that it is our tester whom the server refuses."""
+    last = next((run for run in story.runs if run.finished_at is not None), None)
+    return last is not None and last.verdict is Verdict.TESTER_BLOCKED
+
+
 def ended(run: Run) -> str:
     """Return in a sentence what became of *run*."""
     if run.finished_at is None:

@@ -33,29 +33,47 @@ def taken(_address: str) -> str:
     return "250 2.0.0 Ok"
 
 
-def refused(_address: str) -> str:
-    """Refuse to relay."""
-    return "554 5.7.1 Relay access denied"
+def refused(address: str) -> str:
+    """Refuse to relay, and take what is for its own postmaster (RFC 5321 §4.5.1)."""
+    is_own = address.lower() in {"postmaster", "postmaster@mx.example.com"}
+    return "250 2.1.5 Ok" if is_own else "554 5.7.1 Relay access denied"
 
 
 class Relay:
-    """A mail server that answers each recipient by *rcpt*, and hands what it took to *on_message*."""
+    """A mail server that answers senders by *mail* and recipients by *rcpt*, and hands on what it took."""
 
-    def __init__(self, rcpt: Said = taken, on_message: Callable[[str, bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        rcpt: Said = taken,
+        on_message: Callable[[str, bytes], None] | None = None,
+        mail: Said = taken,
+    ) -> None:
         self.rcpt = rcpt
+        self.mail = mail
         self.on_message = on_message
         self.port = 0
         self.senders: list[str] = []
         self.recipients: list[str] = []  # all that were offered
         self.messages: list[bytes] = []
         self.sessions = 0
+        self.peers: list[str] = []  # of each session
 
     async def handle_EHLO(  # noqa: N802
         self, _server: SMTP, peer: Peer, _envelope: Received, hostname: str, responses: list[str]
     ) -> list[str]:
         self.sessions += 1
+        assert peer.peer
+        self.peers.append(peer.peer[0])
         peer.host_name = hostname
         return responses
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: SMTP, _peer: Peer, envelope: Received, address: str, _options: list[str]
+    ) -> str:
+        answer = self.mail(address)
+        if answer.startswith("250"):
+            envelope.mail_from = address
+        return answer
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _peer: Peer, envelope: Received, address: str, _options: list[str]

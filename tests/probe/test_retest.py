@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rbl.lifecycle import DAY
+from rbl.probe.control import is_control
 from rbl.probe.runner import run_step
 from rbl.store import probes, retests, runs
 from rbl.store.engine import Store
@@ -146,10 +147,15 @@ def test_a_look_finds_closed_what_is_waited_for(store: Store, clock: Clock) -> N
     come_back(store, f"{sent[0].token}@relaytest.example", clock())
 
     assert (Verdict.CLOSED, State.DELISTED) == (found, tested.state)
-    assert len(tested.host.recipients) == len(sent) > 20
+    assert len(forms(tested.host)) == len(sent) > 20
     assert None is steps.claim(store, clock(), policy=POLICY)
-    assert {R.REFUSED} == {row.result for row in _rows(store)}
+    assert {R.REFUSED} == {row.result for row in _rows(store) if not is_control(row.test_id)}
     steps.check(store)
+
+
+def forms(host: Relay) -> list[str]:
+    """Return the recipients that *host* was offered, without its own postmaster."""
+    return [address for address in host.recipients if not address.startswith("postmaster")]
 
 
 def _rows(store: Store) -> list[probes.EnvelopeRow]:

@@ -1,14 +1,19 @@
 """What a probe run says of a host."""
 
+from functools import partial
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from rbl.probe.dialogue import Contact
-from rbl.probe.verdict import Offered, Returned, names_us, verdict
+from rbl import lifecycle
+from rbl.lifecycle import Event, RunFacts
+from rbl.probe.dialogue import Contact, Offered
+from rbl.probe.refusals import names_us
+from rbl.probe.verdict import Returned, verdict
 from rbl.terms import EnvelopeResult, Verdict
+from tests.store.steps import NOW
 
 R = EnvelopeResult
 HOST = ip_address("203.0.113.9")
@@ -74,8 +79,8 @@ OK = Contact.GREETED
             [REFUSED, BLOCKS_US],
             [],
             OK,
-            Verdict.CLOSED,
-            "one refusal of relaying shows it knows the difference",
+            Verdict.TESTER_BLOCKED,
+            "whatever else it says, one refusal names us",
         ),
         ([REFUSED], [], Contact.BLOCKED, Verdict.CLOSED, "blocked after every form had been refused"),
         # waiting
@@ -165,30 +170,129 @@ def test_one_doubtful_form_keeps_it_from_closed(tested: list[Offered], doubtful:
     assert verdict(HOST, [*tested, doubtful], [], OK, PROBER) is not Verdict.CLOSED
 
 
+TAKES_NOBODY = "550 5.7.1 Access denied"
+
+
 @pytest.mark.parametrize(
-    ("reply", "names", "why"),
+    ("senders", "answered", "reply", "expected", "why"),
     [
-        (BLOCKED, True, "our address, and no word of relaying"),
-        ("550 tester.example.net is not welcome", True, "our name"),
-        ("550 Your IP is on our blacklist", True, "no name, but it means us"),
-        ("554 5.7.1 <unknown[192.0.2.25]>: Client host rejected: Access denied", True, "Postfix"),
-        ("550-no\n550 TESTER.EXAMPLE.NET denied", True, "in another case and line"),
-        (RELAYING_DENIED, False, "the common refusal"),
-        (
-            "550 5.7.1 Relaying denied. IP name lookup failed [192.0.2.25]",
-            False,
-            "Sendmail names us and relaying",
-        ),
-        ("550-tester.example.net [192.0.2.25] is not permitted to relay", False, "cPanel's Exim"),
-        ("550 <r1@tester.example.net>: not here", False, "our name within an address of ours"),
-        ("550 x!r1@tester.example.net unknown", False, "within a path"),
-        ("550 192.0.2.250 is somebody else", False, "another address that begins alike"),
-        ("550 mx.tester.example.net.org is somebody else", False, "another name that contains ours"),
-        ("553 sorry, that domain isn't in my list of allowed rcpthosts", False, "qmail"),
-        ("550 no such domain", False, "nobody is named"),
-        ("", False, "nothing said"),
+        (("<s1@sd>", "<>"), "MAIL", TAKES_NOBODY, Verdict.TESTER_BLOCKED, "no sender at all, nor bounces"),
+        (("<s1@sd>", "<s2@td>"), "MAIL", TAKES_NOBODY, Verdict.CLOSED, "only senders it cannot look up"),
+        (("<s1@sd>", "<>"), "RCPT", TAKES_NOBODY, Verdict.CLOSED, "it was the recipient that was refused"),
+        (("<s1@sd>", "<>"), "MAIL", "550 5.7.1 log in first", Verdict.CLOSED, "nobody who is no user"),
     ],
 )
-def test_refusal_of_us_is_told_from_refusal_of_relaying(reply: str, names: bool, why: str) -> None:  # noqa: FBT001
-    """A refusal that names the tester and not relaying says nothing about relaying."""
-    assert names == names_us(reply, PROBER), why
+def test_a_host_that_takes_no_sender_refuses_the_tester(
+    senders: tuple[str, ...], answered: str, reply: str, expected: Verdict, why: str
+) -> None:
+    """Every MAIL refused, that of bounces too, is no answer about relaying."""
+    tested = [
+        Offered(f"T0{number}", R.REFUSED, reply, mail_from=sender, answered=answered)
+        for number, sender in enumerate(senders, start=1)
+    ]
+
+    assert expected == verdict(HOST, tested, [], OK, PROBER), why
+
+
+def test_it_is_enough_that_one_vantage_is_refused() -> None:
+    """What is said to one only: no sender is taken there, or its control is refused."""
+    at_a = [Offered("T03", R.REFUSED, RELAYING_DENIED, vantage="a", mail_from="<>", answered="RCPT")]
+    at_b = [Offered("T03", R.REFUSED, TAKES_NOBODY, vantage="b", mail_from="<>", answered="MAIL")]
+    denied = Offered("C01", R.REFUSED, "550 no", vantage="b")
+    fine = Offered("C01", R.ACCEPTED, "250 Ok", vantage="a")
+
+    assert Verdict.CLOSED is verdict(HOST, [*at_a, fine], [], OK, PROBER)
+    assert Verdict.TESTER_BLOCKED is verdict(HOST, [*at_a, *at_b], [], OK, PROBER)
+    assert Verdict.TESTER_BLOCKED is verdict(HOST, [*at_a, fine, at_a[0], denied], [], OK, PROBER)
+
+
+def test_a_host_that_answers_the_second_vantage_only() -> None:
+    """It was out of reach for the first all day, and is not for the second."""
+    at_b = [Offered("T01", R.REFUSED, RELAYING_DENIED, vantage="b")]
+
+    assert Verdict.TESTER_BLOCKED is verdict(HOST, at_b, [], OK, PROBER, "a")
+    assert Verdict.UNREACHABLE is verdict(
+        HOST, [Offered("T01", None, vantage="b")], [], Contact.UNREACHABLE, PROBER, "a"
+    )
+
+
+# What decides comes often, so that most runs are near their end, and all that may happen comes.
+REPLY = st.sampled_from([*[RELAYING_DENIED] * 4, "", BLOCKED, TAKES_NOBODY, "550 5.1.1 User unknown"])
+RESULT = st.sampled_from([*[R.REFUSED] * 12, *[R.QUEUED] * 6, R.BOUNCED, *EnvelopeResult, None])
+MOSTLY = st.sampled_from([True] * 9 + [False])
+SELDOM = st.sampled_from([False] * 19 + [True])
+RETURNED = st.sampled_from([A_BOUNCE, A_BOUNCE, A_BOUNCE, OUR_MESSAGE, FROM_STRANGER])
+
+
+def answers(vantage: str) -> st.SearchStrategy[list[Offered]]:
+    """Return what a host does to two forms and to the control from *vantage*."""
+    form = partial(
+        st.builds,
+        Offered,
+        result=RESULT,
+        reply=REPLY,
+        taken=MOSTLY,
+        awaited=SELDOM,
+        unheard=SELDOM,
+        vantage=st.just(vantage),
+        mail_from=st.sampled_from(["<s1@sd>", "<>"]),
+        answered=st.sampled_from([None, "MAIL", "RCPT", "RCPT"]),
+    )
+    control = st.builds(
+        Offered,
+        st.just("C01"),
+        st.sampled_from([*[R.ACCEPTED] * 4, R.REFUSED, R.DEFERRED, None]),
+        REPLY,
+        vantage=st.just(vantage),
+    )
+    return st.tuples(form(test=st.just("T01")), form(test=st.just("T15")), control).map(list)
+
+
+REFUSES = {R.REFUSED, R.REFUSED_DATA, R.AUTH_REQUIRED}
+TAKES = {R.ACCEPTED, R.QUEUED, R.BOUNCED, R.RELAYED, R.MULTIHOP}
+
+
+def disagree(here: list[Offered], there: list[Offered]) -> bool:
+    """Whether some form was refused from one vantage, and taken from the other."""
+    pairs = [(a, b) for a in here for b in there if a.test == b.test]
+    return any(
+        (a.result in REFUSES and b.result in TAKES) or (a.result in TAKES and b.result in REFUSES)
+        for a, b in pairs
+    )
+
+
+@settings(max_examples=500)
+@given(
+    here=answers("a"),
+    there=answers("b"),
+    returned=st.lists(RETURNED, max_size=1),
+    contact=CONTACT,
+    confirms=st.sampled_from([None, "a"]),
+    retries=st.integers(min_value=0, max_value=5),
+    more=st.booleans(),
+)
+def test_no_run_whose_vantages_disagree_ends_in_closed(
+    here: list[Offered],
+    there: list[Offered],
+    returned: list[Returned],
+    contact: Contact | None,
+    confirms: str | None,
+    retries: int,
+    more: bool,  # noqa: FBT001
+) -> None:
+    """Whatever a host answers, in whatever words, and whatever comes back or does not."""
+    found = verdict(HOST, [*here, *there], returned, contact, PROBER, confirms)
+    facts = RunFacts(
+        listed=True,
+        retries_done=retries,
+        waited_until=None,
+        more_envelopes=more,
+        unreachable_since=NOW - 2 * lifecycle.DAY,
+    )
+    outcome = lifecycle.after_step(found, facts, lifecycle.Policy(), NOW)
+    event(f"{found}, {'they disagree' if disagree(here, there) else 'they do not'}")
+
+    if disagree(here, there):
+        assert Event.CLOSE is not outcome.event
+    if found is Verdict.CLOSED:
+        assert not any(names_us(one.reply, PROBER) for one in (*here, *there) if one.result in REFUSES)

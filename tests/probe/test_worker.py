@@ -21,6 +21,7 @@ from rbl.store.hosts import ZonePolicy
 from rbl.store.listings import NewListing
 from rbl.store.runs import Claim
 from rbl.store.signal import ChangeSignal
+from rbl.store.vantages import Prober
 from rbl.terms import Act, State, Verdict
 from tests.probe.relay import (
     HOST,
@@ -241,10 +242,20 @@ def test_database_that_is_down_is_waited_for(store: Store, monkeypatch: pytest.M
         *,
         outbound: bool,
         retests_only: bool,
+        prober: Prober,
     ) -> Claim | None:
         if faults:
             raise faults.pop()
-        return claim(session, owner, at, lease, policies, outbound=outbound, retests_only=retests_only)
+        return claim(
+            session,
+            owner,
+            at,
+            lease,
+            policies,
+            outbound=outbound,
+            retests_only=retests_only,
+            prober=prober,
+        )
 
     monkeypatch.setattr(runs, "claim", failing)
 

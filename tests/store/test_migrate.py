@@ -195,3 +195,31 @@ def test_what_was_there_stays_when_nominations_become_each_nominators_own(empty:
         envelopes = session.execute(text("SELECT count(*) FROM probe_envelopes")).scalar_one()
 
     assert ("of the Message-ID", (None, None), 1) == (kept, tuple(run), envelopes)
+
+
+def test_what_came_back_still_belongs_to_its_envelope(empty: Store) -> None:
+    """The table of envelopes is made anew under the receipts that refer to it, there and back."""
+    receipt = (
+        "INSERT INTO receipts (id, envelope_id, kind, peer, helo, mail_from, rcpt_to, message, received_at)"
+        f" VALUES (1, 1, 'relayed', '203.0.113.9', 'h', '', 'r', 'x', {_AT})"
+    )
+    with empty.writing() as session:
+        command.upgrade(migrate.configuration(session.connection()), "0004")
+        for statement in (*_OLD_ROWS.split(";"), receipt):
+            session.execute(text(statement.replace(":", "\\:")))
+    migrate.upgrade(empty)
+    with empty.writing() as session:
+        second = (
+            "INSERT INTO probe_envelopes"
+            " (id, run_id, test_id, token, sender_token, mail_from, rcpt_to, vantage)"
+            " VALUES (2, 1, 'T01', 'r2', 's2', 'm', 'r', '192.0.2.1')"
+        )
+        session.execute(text(second))
+    joined = text("SELECT e.token FROM probe_envelopes e LEFT JOIN receipts r ON r.envelope_id = e.id")
+    with empty.reading() as session:
+        before = session.execute(joined).scalars().all()
+    with empty.writing() as session:
+        command.downgrade(migrate.configuration(session.connection()), "0012")
+        after = session.execute(joined).scalars().all()
+
+    assert (["r", "r2"], ["r"]) == (sorted(before), after)

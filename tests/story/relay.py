@@ -9,12 +9,14 @@ import smtplib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import Enum, auto
+from ipaddress import ip_network
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from rbl.config import Listen
 
 HOST = "127.0.0.66"
+NETWORK = ip_network("127.0.0.0/8")
 _TIMEOUT_SECONDS = 20
 _TRY_AGAIN_SECONDS = 0.05
 
@@ -25,7 +27,7 @@ class Manner(Enum):
     OPEN = auto()  # takes everything for everybody
     TAKES_ONE = auto()  # takes one message, and refuses every other recipient from then on
     GREYLISTING = auto()  # "450 try again later", for ever
-    CLOSED = auto()  # refuses every recipient
+    CLOSED = auto()  # refuses every recipient but its own postmaster
     BARRED = auto()  # refuses to speak at all
 
 
@@ -50,6 +52,7 @@ class GatedRelay:
         self.manner = Manner.OPEN
         self.bounces = False
         self.handed_over = 0
+        self.offered: list[tuple[str, str]] = []  # from where, to whom
         self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()
         self._taken = 0
         self._held: Stage | None = None
@@ -80,8 +83,12 @@ class GatedRelay:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Treat a recipient as the relay's manner is."""
-        del server, session, options
+        del server, options
+        assert session.peer
+        self.offered.append((session.peer[0], address))
         await self._pass(Stage.RECIPIENT)
+        if address.lower().startswith("postmaster"):
+            return "250 2.1.5 Ok"
         if self.manner is Manner.GREYLISTING:
             return "450 4.7.1 Greylisted, try again later"
         if self.manner is Manner.CLOSED or (self.manner is Manner.TAKES_ONE and self._taken):

@@ -220,6 +220,42 @@ def test_the_policy_page_names_the_retests_and_connections(browser: httpx2.Clien
         assert words in seen, words
 
 
+def test_the_policy_page_says_from_where_tests_come_and_what_two_addresses_decide(
+    browser: httpx2.Client,
+) -> None:
+    """What is published of the tester, what a robot decides, and what waits for a person."""
+    seen = text_of(browser.get("/policy"))
+
+    for words in (
+        "Tests come from tester.example.org , from 192.0.2.10 , and may come from addresses",
+        "Before a retest ends a listing, what decides is offered once more from another address of ours",
+        "or one of our addresses and not another, stays listed until a person has looked",
+        "listed again within 30 days of a delisting, and only one address of ours could ask",
+        "With a second address the list could tell most of these by itself",
+    ):
+        assert words in seen, words
+
+
+def test_who_blocks_the_tester_is_told_what_to_do(browser: httpx2.Client, world: World) -> None:
+    """Not delisted for it: the page says why, what to take out, and that a retest follows."""
+    world.list_it()
+    before = text_of(browser.get(PAGE))
+    world.ask_retest()
+    world.test(Verdict.TESTER_BLOCKED)
+    seen = text_of(browser.get(PAGE))
+
+    assert "A person must look at it first" not in before
+    for words in (
+        "A person must look at it first",
+        "the host refuses our tester: a person must decide",
+        "A closed server needs no rule against us",
+        "what is there for tester.example.org ( 192.0.2.10 );",
+        "Tests also come from addresses that are not named here",
+        "Test this server again",
+    ):
+        assert words in seen, words
+
+
 @pytest.mark.parametrize(
     ("state", "status"),
     [
