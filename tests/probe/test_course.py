@@ -107,7 +107,7 @@ class Stubborn:
                 return
 
     def _rcpt(self, argument: str) -> str:
-        if not self.closed or (self.opens and self.opens in argument):
+        if not self.closed or "<postmaster" in argument or (self.opens and self.opens in argument):
             return "250 2.1.5 Ok"
         now = self.clock()
         self._looked_at = [at for at in self._looked_at if at > now - MINUTE]
@@ -143,20 +143,20 @@ def state(store: Store) -> State:
     ("kind", "within", "sessions", "why"),
     [
         ({}, 1 * MINUTE, 3, "plain"),
-        ({"errors": 1}, 10 * MINUTE, 28, "Postfix with smtpd_hard_error_limit = 1"),
-        ({"errors": 1, "goodbye": False}, 10 * MINUTE, 28, "dropped after a refusal, without a word"),
-        ({"drops_reset": True}, 10 * MINUTE, 28, "dropped after RSET"),
-        ({"errors": 3}, 10 * MINUTE, 14, "dropped after three errors"),
+        ({"errors": 1}, 10 * MINUTE, 31, "Postfix with smtpd_hard_error_limit = 1"),
+        ({"errors": 1, "goodbye": False}, 10 * MINUTE, 31, "dropped after a refusal, without a word"),
+        ({"drops_reset": True}, 10 * MINUTE, 31, "dropped after RSET"),
+        ({"errors": 3}, 10 * MINUTE, 16, "dropped after three errors"),
         (
             {"errors": 3, "answers_last": False},
             10 * MINUTE,
-            20,
+            24,
             "chasquid: the goodbye is the third answer",
         ),
-        ({"errors": 10}, 10 * MINUTE, 6, "dropped after ten errors"),
-        ({"a_minute": 1}, 40 * MINUTE, 30, "one recipient a minute"),
-        ({"a_minute": 5}, 10 * MINUTE, 10, "five recipients a minute"),
-        ({"tarpit": 0.05}, 10 * MINUTE, 20, "a tarpit that grows with each error"),
+        ({"errors": 10}, 10 * MINUTE, 8, "dropped after ten errors"),
+        ({"a_minute": 1}, 40 * MINUTE, 34, "one recipient a minute"),
+        ({"a_minute": 5}, 10 * MINUTE, 12, "five recipients a minute"),
+        ({"tarpit": 0.05}, 10 * MINUTE, 24, "a tarpit that grows with each error"),
     ],
 )
 def test_a_listed_host_that_closes_gets_out(
@@ -190,7 +190,8 @@ def test_a_listed_host_that_closes_gets_out(
             ended = max(line.at for _, line in probes.transcript(session, 2))
         assert ended - began <= within, why
         assert host.sessions <= sessions, why
-        assert {row.result for row in run_rows} == {EnvelopeResult.REFUSED}, why
+        forms = {row.result for row in run_rows if row.test_id.startswith("T")}
+        assert forms == {EnvelopeResult.REFUSED}, why
 
     asyncio.run(story())
 
