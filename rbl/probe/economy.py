@@ -15,13 +15,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """*spared* pass no more than one of *shown_by* where its answer was *answer*, because of *ground*."""
+    """*spared* pass no more than one of *shown_by* where its answer was *answer*, because of *ground*.
+
+    *beside*: a form that must have been refused in these words as well.
+    """
 
     platform: str
     shown_by: frozenset[str]
     answer: re.Pattern[str]
     spared: frozenset[str]
     ground: str
+    beside: tuple[str, re.Pattern[str]] | None = None
 
 
 # What each of the three says to everybody, beside its name: a greeting alone is soon written.
@@ -80,6 +84,15 @@ _PROOFS = (
         *("T08", _EXIM, "T21 T22 T31"),
         "Exim ignores a source route (parse.c, parse_extract_address), and refused the address after it",
     ),
+    # Where the host's own name is no sender, routes are offered from a stranger (plan.from_stranger).
+    _Proof(
+        "exim",
+        frozenset({"T08"}),
+        re.compile(r"550(?s:.*)Sender verify failed"),
+        frozenset({"T21", "T22", "T31"}),
+        "Exim ignores a source route (parse.c, parse_extract_address), and refused T01 from a stranger",
+        beside=("T01", _EXIM),
+    ),
     _proof(
         "exim",
         *("T09 T16 T18 T20 T22 T25", re.compile(r"501\b.*: domain literals not allowed")),
@@ -123,7 +136,7 @@ def spared(platform: str | None, refusals: Mapping[str, str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for proof in _PROOFS:
-        if proof.platform != platform:
+        if proof.platform != platform or not _is_beside(proof, refusals):
             continue
         shown = (test for test in sorted(proof.shown_by & refusals.keys()))
         by = next((test for test in shown if proof.answer.match(refusals[test])), None)
@@ -131,3 +144,10 @@ def spared(platform: str | None, refusals: Mapping[str, str]) -> dict[str, str]:
             for test in proof.spared - refusals.keys():
                 found.setdefault(test, f"not tried: {proof.ground} ({by})")
     return found
+
+
+def _is_beside(proof: _Proof, refusals: Mapping[str, str]) -> bool:
+    if proof.beside is None:
+        return True
+    test, answer = proof.beside
+    return answer.match(refusals.get(test, "")) is not None

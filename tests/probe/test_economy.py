@@ -28,6 +28,12 @@ MALFORMED = "501 <r1@td.example@mx.example>: malformed address: @mx.example> may
         ("postfix", {"T01": "550 5.1.1 <r1@td.example>: User unknown"}, "", "refused for something else"),
         ("exim", {"T01": EXIM, "T08": EXIM}, "T12 T21 T22 T31", "brackets and routes"),
         ("exim", {"T08": "550 Sender verify failed"}, "", "the sender was refused, not the recipient"),
+        (
+            "exim",
+            {"T01": EXIM, "T08": "550-Unknown user\n550 Sender verify failed"},
+            "T12 T21 T22 T31",
+            "routes are a stranger's then, and his plain form was refused",
+        ),
         ("exim", {"T09": LITERALS}, "T16 T18 T20 T22 T25", "no literals, whoever uses one"),
         ("exim", {"T13": UNQUALIFIED}, "T14 T19 T23 T29 T30", "no recipient without a domain"),
         ("exim", {"T17": MALFORMED}, "T18", "two at signs"),
