@@ -37,7 +37,7 @@ _CHARACTERS = 10  # of one expression that are tried in pairs
 # Where less than 64 KiB is ever looked at: as many octets are tried.
 SEEN = {
     "rbl/probe/platforms.py": platforms.MAX_TEXT,
-    "rbl/probe/verdict.py": 2_000,
+    "rbl/probe/refusals.py": 2_000,
     "rbl/mail/received.py": 2_048,  # longer fields are refused
     "rbl/mail/envelope.py": 1_024,  # longer commands are
     "rbl/mail/redact.py": 16 * 1024,
@@ -54,7 +54,7 @@ MADE: dict[str, list[dict[str, object]]] = {
     "rbl/mail/source.py": [{"boundary": b"-" * 200}, {"boundary": b"\r"}],
     "rbl/store/dialogues.py": [{"token": "r" + "0" * 32}],
     "rbl/probe/platforms.py": [{"pattern": pattern.pattern} for _, pattern in platforms._PATTERNS],
-    "rbl/probe/verdict.py": [{"pattern": r"(?<![\w.:-])tester\.example(?![\w:-]|\.\w)"}],
+    "rbl/probe/refusals.py": [{"pattern": r"(?<![\w.:-])tester\.example(?![\w:-]|\.\w)"}],
 }
 
 

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
+from rbl import lifecycle
 from rbl.lifecycle import Event
 from rbl.store import hosts, signal
 from rbl.store.hosts import ZonePolicy
@@ -45,6 +46,7 @@ def tell(
     known = session.execute(select(Vantage.address).where(Vantage.worker == worker)).scalars().all()
     gone = [address for address in known if address not in addresses]
     session.execute(delete(Vantage).where(Vantage.worker == worker, Vantage.address.in_(gone)))
+    session.execute(delete(Vantage).where(Vantage.expected_at < now - lifecycle.DAY))  # of killed workers
     for address in addresses:
         session.merge(
             Vantage(address=address, worker=worker, seen_at=now, expected_at=now + _HEARTBEATS * heartbeat)
@@ -108,7 +110,8 @@ def postpone(
         return
     run.why = why
     for event in (Event.CLAIM, Event.DEFER):
-        hosts.happen(session, host, event, Act("worker", why, now), policy)
+        if lifecycle.allows(host.state, event):  # not of a host that is out, at its follow-up
+            hosts.happen(session, host, event, Act("worker", why, now), policy)
     host.review = why
     prober.tell(host.address, why)
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from rbl.store import probes, runs, vantages
+from rbl.store import probes, retests, runs, vantages
 from rbl.store.engine import Store
 from rbl.store.probes import Tried
 from rbl.store.probetables import ProbeConnection, ProbeRun, TranscriptRow
@@ -13,7 +13,7 @@ from rbl.store.runs import Claim
 from rbl.store.vantages import Prober
 from rbl.terms import Address, EnvelopeResult, State, TranscriptLine, Verdict
 from tests.store import steps
-from tests.store.steps import MINUTE, NOW, POLICY, ZONE
+from tests.store.steps import DAY, MINUTE, NOW, POLICY, ZONE
 
 HERE = ip_address("192.0.2.1")
 THERE = ip_address("192.0.2.2")
@@ -70,6 +70,8 @@ def test_a_worker_lives_as_long_as_it_says_so(opened: Store) -> None:
     with opened.writing() as session:
         vantages.forget(session, "a")
     assert [THERE, SIXTH] == living(opened)
+    live(opened, "c", HERE, at=NOW + 2 * DAY)
+    assert [HERE] == living(opened), "who was killed is forgotten after a day"
 
 
 def test_a_run_goes_to_the_worker_it_was_drawn_for(opened: Store) -> None:
@@ -169,6 +171,22 @@ def test_a_host_that_nobody_can_reach_waits_and_is_shown(opened: Store, address:
     assert (State.DEFERRED, why) == (deferred.state, deferred.review)
     assert taken is not None
     assert (State.TESTING, None) == (steps.host(opened, address).state, steps.host(opened, address).review)
+    steps.check(opened)
+
+
+def test_the_follow_up_of_a_host_that_nobody_can_reach_waits_as_well(opened: Store) -> None:
+    """A host that is out has no state for that: it stays out, and nothing else is held up by it."""
+    steps.make_listed(opened)
+    with opened.writing() as session:
+        retests.ask(session, POLICY, steps.PEER, "public", NOW)
+    claimed = steps.must_claim(opened)
+    steps.plan(opened, claimed)
+    steps.conclude(opened, claimed, Verdict.CLOSED)
+    told: list[str] = []
+    asked = claim(opened, "a", SIXTH, at=NOW + DAY, told=told)
+
+    assert (None, 1) == (asked, len(told))
+    assert State.DELISTED is steps.host(opened).state
     steps.check(opened)
 
 
