@@ -205,10 +205,10 @@ class Probe(NamesOfTests):
     """For one step of a test with all its sessions."""
     command_delay: Duration = timedelta(seconds=0.5)
     """The pause between two commands."""
-    envelopes_per_session: int = Field(default=8, ge=1, le=25)
-    """Envelopes in one session: Exim ends a session after ten commands that send no mail."""
-    messages_per_step: int = Field(default=5, ge=1, le=25)
-    """Messages sent before waiting for returns."""
+    envelopes_per_session: int = Field(default=18, ge=1, le=25)
+    """Envelopes in one session: Postfix ends a session after 20 that it refused."""
+    messages_per_step: int = Field(default=1, ge=1, le=25)
+    """Messages sent before waiting for returns; never more than one in the first step."""
     connections_per_day: int = Field(default=250, ge=10, le=10_000)
     """Connections to one host within a day, whatever for: the policy page names it."""
     lease: Duration = timedelta(minutes=2)

@@ -133,6 +133,8 @@ class Policy:
         timedelta(hours=4),
         timedelta(hours=24),
     )
+    pause: timedelta = timedelta(seconds=10)  # before a test goes on that a host answered in part
+    slow_pause: timedelta = timedelta(seconds=65)  # the same where it answers so many a minute
     retest_interval: timedelta = timedelta(minutes=40)  # from one retest to the next, whoever asks
     retest_pause: timedelta = timedelta(minutes=5)  # the least between two, for those with an early one
     early_retests: int = 6  # for all networks together within a day
@@ -191,12 +193,13 @@ def retest_time(asked: Asked, policy: Policy, now: datetime) -> RetestTime:
 class Outcome:
     """What a finished step of a probe run does to its host: an event, and when the next step is due.
 
-    *next_due* None: this run is over.
+    *next_due* None: this run is over. *goes_on*: the step got further, and uses up none of the tries.
     """
 
     event: Event
     next_due: datetime | None
     why: str
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,8 @@ class RunFacts:
     waited_until: datetime | None  # for the messages of this run that were taken
     more_envelopes: bool  # some forms of the plan have not been tried yet
     unreachable_since: datetime | None  # the first of the unreachable retests in a row
+    went_on: bool = False  # the step got an answer to some form that had none before
+    slowed: bool = False  # the host answers so many forms in a time
 
 
 def after_step(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime) -> Outcome:
@@ -257,11 +262,22 @@ def _await_return(facts: RunFacts, policy: Policy, now: datetime) -> Outcome:
 def _try_again(verdict: Verdict, facts: RunFacts, policy: Policy, now: datetime) -> Outcome:
     """Set the time of the next try, or end the run without a conclusion when all tries are used."""
     why = f"the test was inconclusive ({verdict.value})"
+    if facts.went_on:
+        due = now + _pause(facts, policy)
+        return Outcome(Event.DEFER, due, "the host answered some forms: the others follow", goes_on=True)
     if facts.retries_done < len(policy.retries):
         due = now + policy.retries[facts.retries_done]
         return Outcome(Event.DEFER, due, f"{why}: it is tried again later")
     event = Event.STAY if facts.listed else Event.DEFER
     return Outcome(event, None, f"{why} {facts.retries_done + 1} times: given up until asked again")
+
+
+def _pause(facts: RunFacts, policy: Policy) -> timedelta:
+    """Return how long a test rests that got further; what was put off waits as for greylisting."""
+    if facts.slowed:
+        return policy.slow_pause
+    first = policy.retries[0] if policy.retries else policy.pause
+    return min(policy.pause, first) if facts.more_envelopes else first
 
 
 def _long_unreachable(facts: RunFacts, policy: Policy, now: datetime) -> bool:

@@ -16,11 +16,13 @@ from socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from typing import Self
 
 from rbl.probe.dialogue import Contact
-from rbl.probe.replies import Garbled, Reply, ReplyBuffer
+from rbl.probe.replies import MAX_REPLY_OCTETS, Garbled, Reply, ReplyBuffer
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
-# Eight envelopes with the longest replies of common servers stay under a tenth of this.
-MAX_SESSION_OCTETS = 256 * 1024
+# Forty replies of the longest that are read: a session has hardly more.
+MAX_SESSION_OCTETS = 40 * MAX_REPLY_OCTETS
+# Of a longer reply so many lines stand in the transcript, which is kept for years.
+_SHOWN_LINES = 64
 _READ_OCTETS = 4096
 # What connect() and bind() say when the fault is this machine's.
 _OUR_FAULTS = frozenset(
@@ -261,7 +263,12 @@ class Connection:
         return min(asyncio.get_running_loop().time() + within.total_seconds(), self._deadline)
 
     def _show(self, lines: tuple[str, ...]) -> None:
-        for line in lines:
+        left_out = lines[_SHOWN_LINES - 1 : -1]
+        for line in lines[: _SHOWN_LINES - 1]:
+            self._transcript.add("them", line)
+        if left_out:
+            self._transcript.add("note", f"{len(left_out)} more lines of the same reply")
+        for line in lines[_SHOWN_LINES - 1 :][-1:]:
             self._transcript.add("them", line)
 
     def _lost(self, why: str) -> Ended:

@@ -58,6 +58,18 @@ class EnvelopeOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class StepEnd:
+    """How the sessions of a step went.
+
+    *contact*: how the last one began, None where there was none. *went_on*: some form was answered for
+    good that had not been.
+    """
+
+    contact: Contact | None
+    went_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Offered:
     """One envelope of the run: what became of it, over all steps.
 

@@ -2,17 +2,28 @@
 
 Octets in, replies out; no socket, no clock. A server under test may be broken or hostile: what is
 no reply within the limits becomes ``Garbled``, never an exception. RFC 5321 §4.2 (replies),
-RFC 3463 and RFC 2034 (enhanced codes), relay-test limits: 64 lines of 1,000 octets.
+RFC 3463 and RFC 2034 (enhanced codes). Limits: a reply of 512 lines and 64 KiB, which some servers
+fill with their policy; shown of it are as many lines of 1,000 characters as anybody reads.
 """
 
 import re
 from dataclasses import dataclass
 
-MAX_LINES = 64
-MAX_LINE_OCTETS = 1000
+MAX_LINES = 512
+MAX_REPLY_OCTETS = 64 * 1024
+MAX_SHOWN = 1000  # characters of a line; so many octets at most has one of RFC 5321 §4.5.3.1.5, with room
 
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -]).*)?", re.DOTALL)
 _ENHANCED = re.compile(r"[0-9]{3}[ -](?P<code>[245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+# Postfix: "450 4.7.1 Error: too many recipients from 192.0.2.1" (smtpd_client_recipient_rate_limit).
+_OF_THE_RATE = re.compile(
+    r"too (?:many|much|fast|often)|slow down|\b(?:rate|limit)\b|exceed|throttl", re.IGNORECASE
+)
+# Exim's "550 Sender verify failed", Postfix's "Sender address rejected", and what checks SPF at RCPT.
+_OF_THE_SENDER = re.compile(
+    r"\bsender\b|\bspf\b|\b(?:mail|envelope) from\b|\b(?:return|reverse).?path", re.IGNORECASE
+)
+_TOO_LONG = f"a reply of more than {MAX_REPLY_OCTETS // 1024} KiB"
 _LABEL = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?")
 
 
@@ -69,6 +80,7 @@ class ReplyBuffer:
         self._octets = bytearray()
         self._lines: list[str] = []
         self._code = b""
+        self._octets_taken = 0  # of the reply being read
 
     @property
     def pending(self) -> bool:
@@ -84,29 +96,34 @@ class ReplyBuffer:
         while (end := self._octets.find(b"\n")) >= 0:
             line = bytes(self._octets[:end]).removesuffix(b"\r")
             del self._octets[: end + 1]
+            self._octets_taken += end + 1
             self._lines.append(printable(line))
             if (why := self._fault(line)) is not None:
                 return self._garbled(why)
             if line[3:4] != b"-":
                 reply = Reply(int(line[:3]), tuple(self._lines), command)
-                self._lines.clear()
+                self._forget()
                 return reply
-        if len(self._octets) > MAX_LINE_OCTETS:
-            return self._garbled("a line without end")
+        if self._octets_taken + len(self._octets) > MAX_REPLY_OCTETS:
+            return self._garbled(_TOO_LONG)
         return None
 
     def unfinished(self) -> tuple[str, ...]:
         """Return what is left when no more octets will come, made printable, and forget it."""
         lines = tuple(self._lines) + ((printable(bytes(self._octets)),) if self._octets else ())
-        self._lines.clear()
+        self._forget()
         self._octets.clear()
         return lines
+
+    def _forget(self) -> None:
+        self._lines.clear()
+        self._octets_taken = 0
 
     def _fault(self, line: bytes) -> str | None:
         """Return why *line* cannot be the next line of the reply being read, or None."""
         found = _LINE.fullmatch(line)
-        if len(line) > MAX_LINE_OCTETS:
-            return f"a line of more than {MAX_LINE_OCTETS} octets"
+        if self._octets_taken > MAX_REPLY_OCTETS:
+            return _TOO_LONG
         if found is None:
             return "a line that is no SMTP reply"
         if len(self._lines) > MAX_LINES:
@@ -120,12 +137,22 @@ class ReplyBuffer:
         return Garbled(why, self.unfinished())
 
 
+def asks_for_patience(text: str) -> bool:
+    """Whether a reply with *text* puts off not the envelope but everybody who asks so often."""
+    return _OF_THE_RATE.search(text) is not None
+
+
+def is_of_sender(reply: Reply) -> bool:
+    """Whether *reply* is to the sender, whatever command it answers: nobody looked at the recipient."""
+    return reply.command.startswith("MAIL") or _OF_THE_SENDER.search(reply.text) is not None
+
+
 def printable(octets: bytes) -> str:
     r"""Return *octets* as ASCII for people, everything else as ``\xNN``, at most 1,000 characters."""
     shown = "".join(
-        chr(octet) if 0x20 <= octet < 0x7F else f"\\x{octet:02x}" for octet in octets[: MAX_LINE_OCTETS + 1]
+        chr(octet) if 0x20 <= octet < 0x7F else f"\\x{octet:02x}" for octet in octets[: MAX_SHOWN + 1]
     )
-    return shown if len(shown) <= MAX_LINE_OCTETS else shown[: MAX_LINE_OCTETS - 3] + "..."
+    return shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."
 
 
 def host_name(word: str) -> str | None:

@@ -20,12 +20,13 @@ from rbl import lifecycle, testtoken
 from rbl.attendance import Attendance, waited_until, was_missed
 from rbl.config import Probe
 from rbl.errors import RblError
-from rbl.lifecycle import Event
+from rbl.lifecycle import Event, RunFacts
 from rbl.probe import confirmation, identity, linking
-from rbl.probe.dialogue import Contact, Offered
+from rbl.probe.dialogue import Contact, Offered, StepEnd
 from rbl.probe.lease import Lease
 from rbl.probe.linking import Links
 from rbl.probe.plan import Identity, TokenSource
+from rbl.probe.replies import asks_for_patience
 from rbl.probe.step import Step, Tools
 from rbl.probe.verdict import Returned, verdict
 from rbl.store import attendance, closings, conclusions, links, probes, runs
@@ -52,12 +53,14 @@ async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
         Conflict: the run is this worker's no more.
         Unavailable: the database does not answer; the lease runs out and the run is taken up again.
     """
-    contact = await _under_lease(tools, claim, policy.times.first_wait) if claim.may_connect else None
+    end = StepEnd(None)
+    if claim.may_connect:
+        end = await _under_lease(tools, claim, policy.times.first_wait)
     found = None
     patience = min(_LONGEST_LOOK, tools.settings.probe.lease / (2 * (_MOST_LOOKS + 1)))  # else it is lost
     for is_last in (*(False,) * _MOST_LOOKS, True):
         own = await linking.look(tools.store, claim, tools.addresses_of, tools.name_of, patience)
-        judge = partial(conclude, tools, claim, policy, contact, own, as_it_is=is_last)
+        judge = partial(conclude, tools, claim, policy, end, own, as_it_is=is_last)
         found = await asyncio.to_thread(judge)
         if found is not None:
             break
@@ -66,7 +69,7 @@ async def run_step(tools: Tools, claim: Claim, policy: ZonePolicy) -> Verdict:
 
 
 def conclude(
-    tools: Tools, claim: Claim, policy: ZonePolicy, contact: Contact | None, own: Links, *, as_it_is: bool
+    tools: Tools, claim: Claim, policy: ZonePolicy, end: StepEnd, own: Links, *, as_it_is: bool
 ) -> Verdict | None:
     """Judge the run by all that is known of it, and store what the verdict means for the host.
 
@@ -93,7 +96,7 @@ def conclude(
         ]
         confirms = None if claim.confirms is None else str(claim.confirms)
         names = _names(tools.settings.probe, rows)
-        found = verdict(claim.address, offered, returned, contact, names, confirms)
+        found = verdict(claim.address, offered, returned, end.contact, names, confirms)
         more = any(row.result is None for row in rows)
         until = [_waited_until(row, heard, policy.times) for row in rows]
         facts = conclusions.facts(
@@ -104,6 +107,7 @@ def conclude(
             more_envelopes=more,
             waited_until=max((one for one in until if one is not None), default=None),
         )
+        facts = replace(facts, went_on=end.went_on, slowed=any(_was_slowed(row) for row in rows))
         outcome = lifecycle.after_step(found, facts, policy.times, now)
         if found is Verdict.OPEN and own.words:
             outcome = replace(outcome, why=f"{outcome.why} ({own.words})")
@@ -118,7 +122,7 @@ def conclude(
                 _log.info("confirming", address=str(claim.address), run=claim.run_id, why=_ASKED_ELSEWHERE)
                 return Verdict.UNPROVEN
             outcome = ending
-        if outcome.event is Event.DEFER and outcome.next_due is not None:
+        if outcome.event is Event.DEFER and outcome.next_due is not None and _is_turn_over(facts):
             probes.try_again(session, claim, [form.test for form in offered if form.unheard])
         state = conclusions.end_step(session, claim, found, outcome, policy, now)
     _tell(claim, found, outcome.why, state, was_listed=facts.listed)
@@ -136,7 +140,7 @@ async def name_of(address: Address) -> str | None:
     return name
 
 
-async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Contact | None:
+async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> StepEnd:
     """Return how the step's sessions went, with the lease renewed all the while."""
     lease = Lease(tools.store, claim, tools.settings.probe.lease, tools.clock)
     sessions = asyncio.create_task(_sessions(tools, claim, first_wait, lease))
@@ -152,15 +156,24 @@ async def _under_lease(tools: Tools, claim: Claim, first_wait: timedelta) -> Con
         await asyncio.gather(sessions, renewals, return_exceptions=True)
 
 
-async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> Contact | None:
-    """Return how the last session of the step began; a fault of the program is nobody else's."""
+async def _sessions(tools: Tools, claim: Claim, first_wait: timedelta, lease: Lease) -> StepEnd:
+    """Return how the sessions of the step went; a fault of the program is nobody else's."""
     try:
         return await Step(tools, claim, first_wait, lease).run()
     except RblError:
         raise
     except Exception:  # noqa: BLE001 — the rim: the run must end, and not be tried for ever
         _log.exception("probe_error", address=str(claim.address), run=claim.run_id)
-        return Contact.OUR_FAULT
+        return StepEnd(Contact.OUR_FAULT)
+
+
+def _is_turn_over(facts: RunFacts) -> bool:
+    """Whether the forms that were put off have their turn in the next step: after all the others."""
+    return facts.slowed or not (facts.went_on and facts.more_envelopes)
+
+
+def _was_slowed(row: EnvelopeRow) -> bool:
+    return row.result is EnvelopeResult.DEFERRED and asks_for_patience(row.reply or "")
 
 
 def _new(tools: Tools, seen: Sequence[Names | None]) -> tuple[Identity, TokenSource]:

@@ -5,30 +5,40 @@ the server demands it, and HELP once at most; never AUTH, VRFY, EXPN or two comm
 Whatever the host does is an outcome; nothing it does raises. Sends raw lines, since libraries
 re-quote the very addresses that matter here. RFC 5321, RFC 3207. Log events: none; the transcript
 is the record.
+
+Envelopes whose senders differ in nothing but their tokens share one MAIL, as one more RCPT, for as
+long as recipients are refused; what is accepted so is offered anew, alone and under its own sender.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import timedelta
 from typing import Self
 
 from rbl.addresses import reserved_reason
 from rbl.config import Probe
 from rbl.probe.connection import Clock, Connection, Ended, NoConnection, Transcript, utc_now
 from rbl.probe.dialogue import Contact, EnvelopeOutcome, Greeting
+from rbl.probe.meaning import (
+    MAX_TEXT,
+    demands_tls,
+    is_of_session,
+    keywords,
+    outcome_of,
+    puts_off,
+    turned_away,
+)
 from rbl.probe.plan import Envelope
 from rbl.probe.replies import Reply, server_name
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
-# What platforms are recognised by; more could only slow the matching down.
-_MAX_TEXT = 2048
-_WANTS_TLS = re.compile(r"\b(?:START)?TLS\b", re.IGNORECASE)
-# A closed Postfix, in its own words: by default its smtpd_relay_restrictions end in
-# defer_unauth_destination (since 2.10), whose 4yz spares the mail of an admin who made a mistake. No
-# stranger's mail is taken later, so it is a refusal: waiting would keep the host listed for ever.
-_POSTFIX_DENIES = re.compile(r"454 4\.7\.1 .*: Relay access denied")
+# Answers that came so much later than the first are a tarpit's, which grows until the session ends;
+# Courier's pauses go from 8 to 128 seconds.
+_GROWN = 3
+# Of the time for one answer: beyond it another session is quicker.
+_TIRING_SHARE = 6
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -52,7 +62,11 @@ class Session:
         self._transcript = transcript
         self._connection = connection
         self._in_tls = False
-        self._begun = False  # an envelope was begun since the greeting: RSET comes before the next
+        self._open = False  # a sender was taken: RSET comes before the next
+        self._row: str | None = None  # whose it was, as long as no recipient was taken with it
+        self._answered = 0  # how many envelopes were refused or taken
+        self._first_seconds: float | None = None  # until the first and the last answer to a command came
+        self._last_seconds = 0.0
         self.greeting = Greeting(Contact.OUR_FAULT, "not begun")
 
     @classmethod
@@ -101,33 +115,53 @@ class Session:
         """Return every line said so far, by both sides."""
         return tuple(self._transcript.lines)
 
+    @property
+    def tires(self) -> bool:
+        """Whether its answers have become so slow that another session is quicker."""
+        patience = self._probe.command_timeout.total_seconds() / _TIRING_SHARE
+        grown = self._first_seconds is not None and self._last_seconds > _GROWN * self._first_seconds
+        return self._answered > 0 and grown and self._last_seconds > patience
+
     async def try_envelope(self, envelope: Envelope, message: bytes | None) -> EnvelopeOutcome:
-        """Offer *envelope*, and *message* where its recipient is taken; None: stop after RCPT."""
+        """Offer *envelope*, and *message* where its recipient is taken; None: stop after RCPT.
+
+        NOT_RUN where the session ended over it after it had answered others: some end after a few
+        refusals, whatever is refused. What a session ends over first is the envelope's own answer.
+        """
         connection = self._connection
         if connection is None or self.over:
             return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, "the session was over")
-        if self._begun and (not_reset := await self._reset(connection)) is not None:
-            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, *not_reset)
-        self._begun = True
         outcome = await self._offer(connection, envelope, message)
-        if not self.over and not self._in_tls and _demands_tls(outcome.reply):
+        if not self.over and not self._in_tls and demands_tls(outcome.reply):
             problem = await self._start_tls(connection, envelope.test)
             outcome = problem or await self._offer(connection, envelope, message)
-        if self._is_silenced:
-            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, outcome.why)
+        if self._is_silenced or self._had_no_turn(connection, outcome):
+            return EnvelopeOutcome(envelope.test, EnvelopeResult.NOT_RUN, outcome.why, outcome.reply)
+        self._answered += 1
         return outcome
+
+    def _had_no_turn(self, connection: Connection, outcome: EnvelopeOutcome) -> bool:
+        """Whether *outcome* says nothing of its envelope, but of the session or of our own time."""
+        if outcome.sent_at is not None:
+            return False
+        if self._answered and outcome.result is EnvelopeResult.REFUSED and is_of_session(outcome.reply):
+            connection.give_up("the server refuses for what went before")
+        return connection.ended is not None and (self._answered > 0 or connection.out_of_time)
 
     async def help(self) -> str:
         """Return the answer to HELP, by which some servers are known whose greeting is bare."""
         if self._connection is None or self.over:
             return ""
         reply = await self._ask(self._connection, "HELP")
-        return "" if isinstance(reply, Ended) else reply.text[:_MAX_TEXT]
+        return "" if isinstance(reply, Ended) else reply.text[:MAX_TEXT]
 
     async def close(self) -> None:
         """Say QUIT, whatever went before, and close. Without effect on a closed session."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            if self.tires:
+                connection.leave()
+                return
             await self._ask(connection, "QUIT")
             await connection.close(self._probe.command_timeout)
 
@@ -136,19 +170,19 @@ class Session:
         if isinstance(banner, Ended):
             return self._no_banner(connection, banner)
         if banner.code != 220:
-            return _turned_away(banner)
+            return turned_away(banner)
         hello = await self._say_hello(connection)
         if isinstance(hello, Ended):
             return Greeting(Contact.BROKEN, f"after the greeting: {hello.why}", banner, text=banner.text)
         if not hello.positive:
-            return _turned_away(hello)
+            return turned_away(hello)
         return Greeting(
             Contact.GREETED,
             "it takes commands",
             hello,
-            keywords=_keywords(hello),
+            keywords=keywords(hello),
             hostname=server_name(banner, hello, self._probe.ehlo_name or ""),
-            text=f"{banner.text}\n{hello.text}"[:_MAX_TEXT],
+            text=f"{banner.text}\n{hello.text}"[:MAX_TEXT],
         )
 
     async def _say_hello(self, connection: Connection) -> Reply | Ended:
@@ -173,7 +207,14 @@ class Session:
         if connection.ended is None:
             await asyncio.sleep(self._probe.command_delay.total_seconds())
             self._fall_silent(connection)
-        return self._heard(connection, await connection.ask(command, self._probe.command_timeout))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        within = max(self._probe.command_timeout, timedelta(seconds=_GROWN * self._last_seconds))
+        reply = await connection.ask(command, within)
+        self._last_seconds = loop.time() - began
+        if self._first_seconds is None:
+            self._first_seconds = self._last_seconds
+        return self._heard(connection, reply)
 
     def _fall_silent(self, connection: Connection) -> None:
         """End the session where nothing more may be said, since the test is another's now."""
@@ -190,28 +231,53 @@ class Session:
     async def _offer(
         self, connection: Connection, envelope: Envelope, message: bytes | None
     ) -> EnvelopeOutcome:
+        if self._row == envelope.sender_form:
+            shared = await self._offer_shared(connection, envelope, message)
+            if shared is not None:
+                return shared
+        return await self._offer_alone(connection, envelope, message)
+
+    async def _offer_shared(
+        self, connection: Connection, envelope: Envelope, message: bytes | None
+    ) -> EnvelopeOutcome | None:
+        """Return what became of *envelope* with the sender of another; None: it is to be offered alone."""
+        rcpt = await self._ask(connection, f"RCPT TO:{envelope.rcpt_to}")
+        if isinstance(rcpt, Ended) or not (rcpt.positive or is_of_session(rcpt) or puts_off(rcpt)):
+            return outcome_of(connection, envelope.test, rcpt, EnvelopeResult.REFUSED)
+        self._row = None
+        if rcpt.positive and message is None:
+            return EnvelopeOutcome(envelope.test, EnvelopeResult.ACCEPTED, rcpt.lines[-1], rcpt)
+        return None
+
+    async def _offer_alone(
+        self, connection: Connection, envelope: Envelope, message: bytes | None
+    ) -> EnvelopeOutcome:
         test = envelope.test
+        if self._open and (not_reset := await self._reset(connection)) is not None:
+            return EnvelopeOutcome(test, EnvelopeResult.NOT_RUN, *not_reset)
         mail = await self._ask(connection, f"MAIL FROM:{envelope.mail_from}")
         if isinstance(mail, Ended) or not mail.positive:
-            return _outcome(connection, test, mail, EnvelopeResult.REFUSED)
+            return outcome_of(connection, test, mail, EnvelopeResult.REFUSED)
+        self._open, self._row = True, envelope.sender_form
         rcpt = await self._ask(connection, f"RCPT TO:{envelope.rcpt_to}")
         if isinstance(rcpt, Ended) or not rcpt.positive:
-            return _outcome(connection, test, rcpt, EnvelopeResult.REFUSED)
+            return outcome_of(connection, test, rcpt, EnvelopeResult.REFUSED)
+        self._row = None
         if message is None:
             return EnvelopeOutcome(test, EnvelopeResult.ACCEPTED, rcpt.lines[-1], rcpt)
         data = await self._ask(connection, "DATA")
         if isinstance(data, Ended) or data.code != 354:
-            return _outcome(connection, test, data, EnvelopeResult.REFUSED_DATA)
+            return outcome_of(connection, test, data, EnvelopeResult.REFUSED_DATA)
         self._fall_silent(connection)
         if connection.ended is not None:
-            return _outcome(connection, test, connection.ended, EnvelopeResult.REFUSED_DATA)
+            return outcome_of(connection, test, connection.ended, EnvelopeResult.REFUSED_DATA)
         octets = dot_stuffed(message)
         self._transcript.add("note", f"message of {len(octets)} octets")
         answer, sent_at = await connection.send_message(octets, self._probe.data_timeout)
         taken = self._heard(connection, answer)
         if isinstance(taken, Reply) and taken.positive:
             return EnvelopeOutcome(test, EnvelopeResult.QUEUED, taken.lines[-1], taken, sent_at)
-        return _outcome(connection, test, taken, EnvelopeResult.REFUSED_DATA, sent_at)
+        return outcome_of(connection, test, taken, EnvelopeResult.REFUSED_DATA, sent_at)
 
     async def _reset(self, connection: Connection) -> tuple[str, Reply | None] | None:
         """Forget the envelope before; None where it worked, else why and the answer.
@@ -226,11 +292,13 @@ class Session:
             if connection.ended is None:
                 connection.give_up("the server refuses RSET")
             return reply.lines[-1], reply
+        self._open = False
         return None
 
     async def _start_tls(self, connection: Connection, test: str) -> EnvelopeOutcome | None:
         """Begin TLS and greet again (RFC 3207 §4.2); None where it worked, else what *test* came to."""
         self._in_tls = True
+        self._open, self._row = False, None  # RFC 3207 §4.2: all that was said before is forgotten
         answer = await self._ask(connection, "STARTTLS")
         if isinstance(answer, Reply) and answer.code == 220:
             begun = await connection.start_tls(self._probe.command_timeout)
@@ -272,46 +340,3 @@ async def _connect(
     if why is not None:
         return NoConnection(Contact.OUR_FAULT, why)
     return await Connection.to((target, probe.port), source, probe.connect_timeout, deadline, transcript)
-
-
-def _turned_away(reply: Reply) -> Greeting:
-    """Return what an answer other than yes to our arrival means."""
-    if reply.permanent:
-        contact = Contact.BLOCKED
-    elif reply.temporary:
-        contact = Contact.DEFERRED
-    else:
-        contact = Contact.BROKEN
-    return Greeting(contact, reply.lines[-1], reply, text=reply.text[:_MAX_TEXT])
-
-
-def _keywords(hello: Reply) -> tuple[str, ...]:
-    """Return the extensions that the answer to EHLO names (RFC 5321 §4.1.1.1)."""
-    words = (line[4:].split(None, 1) for line in hello.lines[1:])
-    return tuple(word[0].upper() for word in words if word)
-
-
-def _demands_tls(reply: Reply | None) -> bool:
-    """Whether *reply* is "530 5.7.0 Must issue a STARTTLS command first" (RFC 3207 §4)."""
-    return reply is not None and reply.code == 530 and _WANTS_TLS.search(reply.text) is not None
-
-
-def _outcome(
-    connection: Connection,
-    test: str,
-    reply: Reply | Ended,
-    refused: EnvelopeResult,
-    sent_at: datetime | None = None,
-) -> EnvelopeOutcome:
-    """Return what became of *test* by an answer that was not yes."""
-    if isinstance(reply, Ended):
-        return EnvelopeOutcome(test, reply.result, reply.why, sent_at=sent_at)
-    if reply.code == 530:
-        result = EnvelopeResult.AUTH_REQUIRED
-    elif reply.permanent or _POSTFIX_DENIES.fullmatch(reply.lines[-1]):
-        result = refused
-    elif reply.temporary:
-        result = EnvelopeResult.DEFERRED
-    else:  # 354 to RCPT, 250 to DATA: its next answer would be taken for another command's
-        result = connection.give_up("the server's answers are out of step").result
-    return EnvelopeOutcome(test, result, reply.lines[-1], reply, sent_at)

@@ -4,10 +4,11 @@ Before each envelope it looks whether it may go on: the lease, the kill switch, 
 message that came back meanwhile, the step's time. What the host does is recorded, never raised. It
 concludes nothing; ``runner`` does. Log event: ``probed``, once for a step.
 
-A listed host is first offered the form that relayed last, and one message: where it is still open, that
-comes back and is all. Next come the controls, to see whether it takes anything from us. Forms whose
-messages are waited for are offered again where somebody asked for a look, in ``again``: what is refused
-by now was closed.
+A host gets one message at a time, until it is known whether that comes back. A listed one is first
+offered the form that relayed last: where it is still open, that comes back and is all. Next come the
+controls, to see whether it takes anything from us. A session that the host ends after it answered some
+forms is followed by another; those left are for a later step. Forms whose messages are waited for are
+offered again where somebody asked for a look, in ``again``: what is refused by now was closed.
 """
 
 import asyncio
@@ -22,15 +23,19 @@ from rbl import testtoken
 from rbl.config import Settings
 from rbl.probe import control, identity, linking, message, platforms
 from rbl.probe import plan as planning
+from rbl.probe.changes import Changes
 from rbl.probe.connection import Clock
-from rbl.probe.dialogue import Contact, EnvelopeOutcome
+from rbl.probe.course import Course
+from rbl.probe.dialogue import REFUSALS, Contact, EnvelopeOutcome, StepEnd
 from rbl.probe.lease import Lease
 from rbl.probe.leave import Leave
 from rbl.probe.linking import AddressesOf, NameOf
-from rbl.probe.message import Occasion
+from rbl.probe.meaning import asks_for_patience
+from rbl.probe.occasion import occasion
 from rbl.probe.plan import Envelope, Identity
 from rbl.probe.rows import envelope_of, planned_row, tried_row
 from rbl.probe.smtp import Session
+from rbl.probe.turns import next_turn
 from rbl.store import probes, runs
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
@@ -42,18 +47,11 @@ _log = structlog.get_logger()
 
 # At most three connections after the first one: a host that drops us more often wants us gone.
 MAX_SESSIONS = 4
-# Of a host that is in DNS: what relayed last is likely to do it again.
-_OF_LISTED = frozenset({Purpose.RETEST, Purpose.PERIODIC})
+# What needs no further try of the form.
+_FOR_GOOD = REFUSALS | {EnvelopeResult.QUEUED}
 # Of a host that has reason to refuse the tester.
-_WITH_CONTROLS = _OF_LISTED | {Purpose.FOLLOW_UP}
-_REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
+_WITH_CONTROLS = frozenset({Purpose.RETEST, Purpose.PERIODIC, Purpose.FOLLOW_UP})
 _SHUT_OUT = frozenset({Contact.UNREACHABLE, Contact.SILENT, Contact.BLOCKED})
-_REASONS = {
-    Purpose.NOMINATION: "spam that came through this server was reported",
-    Purpose.RETEST: "somebody asked whether this server is still an open relay",
-    Purpose.PERIODIC: "this server has been listed as an open relay for long: is it still one?",
-    Purpose.FOLLOW_UP: "this server was an open relay until lately: does it stay closed?",
-}
 
 _Choose = Callable[[Session], Awaitable[list[Envelope]]]
 _Offer = Callable[[Session, list[Envelope]], Awaitable[int]]
@@ -86,34 +84,38 @@ class Step:
         self._deadline = asyncio.get_running_loop().time() + self._probe.run_timeout.total_seconds()
         self._began = tools.clock()
         self._messages = 0
-        is_first_look = claim.purpose in _OF_LISTED and not claim.steps_done
-        self._most_messages = 1 if is_first_look else self._probe.messages_per_step
+        self._most_messages = self._probe.messages_per_step if claim.steps_done else 1
         self._sessions = 0
         self._stopped = False
+        self._course: Course  # by this identity
+        self._changes = Changes(tools.store, claim)
+        self._hostname = claim.hostname
+        self._went_on = False  # some form was answered for good
         self._answered = False  # it answered some envelope, in this step or an earlier one
         self._contact: Contact | None = None
 
-    async def run(self) -> Contact | None:
-        """Try what has not been tried yet and return how the last session began; None: there was none.
+    async def run(self) -> StepEnd:
+        """Try what has not been tried yet and return how that went.
 
         Raises:
             Conflict: the run is this worker's no more.
             Unavailable: the database does not answer.
         """
-        rows = await asyncio.to_thread(self._rows)
+        rows = await asyncio.to_thread(self._changes.rows)
         self._identity = await asyncio.to_thread(
             identity.of_step, self._tools.store, self._tools.settings, self._claim.host_id, rows
         )
         self._probe = self._probe.model_copy(update={"ehlo_name": self._identity.ehlo_name or None})
+        self._course = Course(self._identity)
         self._answered = any(row.result not in {None, EnvelopeResult.NOT_RUN} for row in rows)
         if self._claim.look_again:
             await self._again()
-            rows = await asyncio.to_thread(self._rows)
+            rows = await asyncio.to_thread(self._changes.rows)
         while await self._wants_session(rows):
             await self._session(partial(self._untried, rows=rows), self._offer)
             if self._contact is not Contact.GREETED:
                 break
-            rows = await asyncio.to_thread(self._rows)
+            rows = await asyncio.to_thread(self._changes.rows)
         await self._must_hold()
         if self._contact in _SHUT_OUT and not self._answered:
             await self._try_second_source()
@@ -125,24 +127,25 @@ class Step:
             messages=self._messages,
             contact=self._contact.value if self._contact else None,
         )
-        return self._contact
+        return StepEnd(self._contact, self._went_on)
 
     async def _again(self) -> None:
         """Offer the forms whose messages are waited for once more, until one is still not refused."""
         told: frozenset[str] = frozenset()
         while not self._stopped and await self._may_connect():
-            rows = await asyncio.to_thread(self._rows)
+            rows = await asyncio.to_thread(self._changes.rows)
             here = {"", probes.from_vantage(self._claim.vantage)}
             awaited = [
-                row
+                envelope_of(row)
                 for row in rows
                 if row.result is EnvelopeResult.QUEUED and row.vantage in here and row.test_id not in told
             ]
             if not awaited:
                 await asyncio.to_thread(self._ask_controls_again)
                 return
-            told |= {row.test_id for row in awaited[: self._probe.envelopes_per_session]}
-            await self._session(partial(_given, rows=awaited), self._offer_again)
+            turn = next_turn(awaited, self._probe.envelopes_per_session)
+            told |= {envelope.test for envelope in turn}
+            await self._session(partial(_given, envelopes=turn), self._offer_again)
             if self._contact is not Contact.GREETED:
                 self._stopped = True
 
@@ -174,29 +177,40 @@ class Step:
             told = 0
             if self._contact is Contact.GREETED:
                 envelopes = await choose(session)
-                told = await offer(session, envelopes[: self._probe.envelopes_per_session])
+                told = await offer(session, next_turn(envelopes, self._probe.envelopes_per_session))
         await self._must_hold()
         await asyncio.to_thread(self._record, [], session, told)
 
     async def _offer(self, session: Session, envelopes: list[Envelope]) -> int:
         """Offer *envelopes* one by one; return how many lines of the transcript are recorded."""
         told = 0
-        spared: set[str] = set()
+        platform = platforms.recognise(session.greeting.text)
         for envelope in envelopes:
-            if not await self._may_go_on():
-                break
-            if envelope.test in spared:
+            offered = self._course.next(envelope.test)
+            if offered is None:
                 continue
-            is_control = control.is_control(envelope.test)
-            outcome = await session.try_envelope(envelope, None if is_control else self._message(envelope))
+            if session.tires or not await self._may_go_on():
+                break
+            is_control = control.is_control(offered.test)
+            outcome = await session.try_envelope(offered, None if is_control else self._message(offered))
             if outcome.result is EnvelopeResult.NOT_RUN:
                 break
+            others = self._course.from_others(offered, outcome)
+            await asyncio.to_thread(self._changes.readdress, others)
+            if any(other.test == offered.test for other in others):
+                continue  # it has its turn in the next session, from another
             self._answered = True
+            self._went_on |= outcome.result in _FOR_GOOD
             self._messages += outcome.sent_at is not None
-            outcomes = [outcome, *control.spared(outcome, envelopes)]
-            spared |= {one.test for one in outcomes[1:]}
-            told = await asyncio.to_thread(self._record, outcomes, session, told)
-            if self._messages >= self._most_messages:
+            spared = [
+                *self._course.learn(outcome, platform, (line.text for line in session.transcript)),
+                *self._course.strike(control.spared(outcome, envelopes)),
+            ]
+            told = await asyncio.to_thread(self._record, [outcome, *spared], session, told)
+            await asyncio.to_thread(
+                self._changes.widen, outcome, self._identity, self._hostname, self._new_token
+            )
+            if self._messages >= self._most_messages or asks_for_patience(outcome):
                 self._stopped = True
                 break
         return told
@@ -205,25 +219,30 @@ class Step:
         """Offer *envelopes* that were taken before, as long as they are refused now; return the same."""
         told = 0
         for envelope in envelopes:
-            if not await self._may_go_on():
+            if session.tires or not await self._may_go_on():
                 break
             outcome = await session.try_envelope(envelope, self._message(envelope))
-            if outcome.result not in _REFUSALS:  # it is as before, or nobody can tell: the wait goes on
+            if outcome.result not in REFUSALS:  # it is as before, or nobody can tell: the wait goes on
                 self._messages += outcome.sent_at is not None
                 self._stopped = outcome.result is not EnvelopeResult.NOT_RUN
                 break
             refused = replace(outcome, result=EnvelopeResult.REFUSED, sent_at=None)
             told = await asyncio.to_thread(self._record, [refused], session, told)
+            self._went_on = True
         return told
 
     async def _untried(self, session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
         """Return the envelopes that are left, after making and storing the plan where there is none."""
-        if rows:
-            return [envelope_of(row) for row in rows if row.result is None]
-        return await self._planned(session)
+        if not rows:
+            await self._plan(session)
+            rows = await asyncio.to_thread(self._changes.rows)
+        here = {"", probes.from_vantage(self._claim.vantage)}
+        of_here = [row for row in rows if row.result is None or row.vantage in here]
+        platform = platforms.recognise(session.greeting.text)
+        return self._course.read(of_here, await asyncio.to_thread(self._changes.proven, platform))
 
-    async def _planned(self, session: Session) -> list[Envelope]:
-        """Make and store the plan, and return what applies of it."""
+    async def _plan(self, session: Session) -> None:
+        """Make and store the plan."""
         greeting = session.greeting
         platform = platforms.recognise(greeting.text)
         told = greeting.text
@@ -231,19 +250,20 @@ class Step:
             told = f"{greeting.text}\n{await session.help()}"
             platform = platforms.recognise(told)
         hostname = greeting.hostname or await self._tools.name_of(self._claim.address)
+        self._hostname = hostname
         planned = planning.plan(
             self._claim.address,
             self._identity,
             hostname,
             self._new_token,
             extensions=planning.suggested(platform, frozenset()),
-            first=await asyncio.to_thread(self._relayed_last),
+            first=await asyncio.to_thread(self._changes.relayed_last),
+            seen=await asyncio.to_thread(self._changes.weights, platform),
         )
         if self._claim.purpose in _WITH_CONTROLS:
             asked = await asyncio.to_thread(self._controls, hostname)
             planned = (*planned[:1], *asked, *planned[1:])
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
-        return [envelope for envelope in planned if envelope.skipped is None]
 
     async def _try_second_source(self) -> None:
         """See whether a host that shuts us out greets somebody else: then it is us whom it refuses."""
@@ -285,10 +305,6 @@ class Step:
         self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._leave.is_over)
         return not self._stopped
 
-    def _relayed_last(self) -> str | None:
-        with self._tools.store.reading() as session:
-            return probes.relayed_last(session, self._claim.host_id)
-
     def _controls(self, hostname: str | None) -> tuple[Envelope, ...]:
         with self._tools.store.reading() as session:
             known = probes.known_name(session, self._claim.host_id)
@@ -298,10 +314,6 @@ class Step:
         """Forget what the controls were told long ago, so that they are asked together with the forms."""
         with self._tools.store.writing() as session:
             probes.ask_again(session, self._claim, control.IDS)
-
-    def _rows(self) -> list[EnvelopeRow]:
-        with self._tools.store.reading() as session:
-            return list(probes.envelopes(session, self._claim.run_id))
 
     def _store_plan(
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None
@@ -333,20 +345,10 @@ class Step:
         return testtoken.make(kind, self._tools.mark_key)
 
     def _message(self, envelope: Envelope) -> bytes:
-        claim = self._claim
-        public_url = self._tools.settings.web.public_url
-        occasion = Occasion(
-            run=str(claim.run_id),
-            attempt=claim.attempt,
-            target=claim.address,
-            why=f"{_REASONS[claim.purpose]} ({claim.created_at:%Y-%m-%d})",
-            lookup_url=f"{public_url}/a/{claim.address}",
-            opt_out_url=f"{public_url}/policy",
-            contact=self._probe.contact or "",
-        )
-        now = self._tools.clock()
-        return message.compose(envelope, self._identity, occasion, key=self._tools.mark_key, now=now)
+        tools = self._tools
+        why = occasion(self._claim, tools.settings)
+        return message.compose(envelope, self._identity, why, key=tools.mark_key, now=tools.clock())
 
 
-async def _given(_session: Session, rows: list[EnvelopeRow]) -> list[Envelope]:
-    return [envelope_of(row) for row in rows]
+async def _given(_session: Session, envelopes: list[Envelope]) -> list[Envelope]:
+    return envelopes

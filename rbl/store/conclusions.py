@@ -65,8 +65,8 @@ def end_step(
     run.lease_owner = None
     run.lease_until = None
     run.woken = False
-    if outcome.event is Event.DEFER:
-        run.retries_done += 1
+    if outcome.event is Event.DEFER:  # each step that gets further answers a form for good: it ends
+        run.retries_done = 0 if outcome.goes_on else run.retries_done + 1
     if outcome.next_due is None:
         run.finished_at = now
     else:

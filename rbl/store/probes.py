@@ -4,7 +4,7 @@ Written as it becomes known, envelope by envelope, by the worker that holds the 
 dies in the middle leaves nothing to guess.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -186,7 +186,17 @@ def plan(session: Session, claim: Claim, planned: Sequence[EnvelopeRow], hostnam
     """
     run = held(session, claim)
     run.hostname = hostname
-    for envelope in planned:
+    widen(session, claim, planned)
+
+
+def widen(session: Session, claim: Claim, further: Sequence[EnvelopeRow]) -> None:
+    """Add envelopes to the plan of a run, after those that are there.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    run = held(session, claim)
+    for envelope in further:
         session.add(
             ProbeEnvelope(
                 run_id=run.id,
@@ -206,6 +216,24 @@ def plan(session: Session, claim: Claim, planned: Sequence[EnvelopeRow], hostnam
             )
         )
         session.flush()  # one by one: the ids keep the plan's order
+
+
+def readdress(session: Session, claim: Claim, senders: Mapping[str, str]) -> None:
+    """Give the forms in *senders* that were not tried yet these arguments of MAIL FROM.
+
+    Raises:
+        Conflict: the run is held by this worker no more.
+    """
+    held(session, claim)
+    rows = session.execute(
+        select(ProbeEnvelope).where(
+            ProbeEnvelope.run_id == claim.run_id,
+            ProbeEnvelope.test_id.in_(senders),
+            ProbeEnvelope.result.is_(None),
+        )
+    ).scalars()
+    for row in rows:
+        row.mail_from = senders[row.test_id]
 
 
 def greeted(session: Session, claim: Claim, banner: str, platform: str | None) -> None:

@@ -6,7 +6,7 @@ which table: the modules ``runs``, ``probes``, ``receipts`` and ``attendance``.
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from rbl.attendance import Refusal
@@ -168,6 +168,16 @@ class Receipt(Base):
     # Of the message before it was compressed: one that came for several recipients is kept once.
     message_sha256: Mapped[str | None] = mapped_column(String(64))
     octets: Mapped[int] = mapped_column(server_default="0")  # as kept, for the quota
+
+
+class FormHistory(Base):
+    """How often a form was seen to relay on servers of one kind; *platform* empty: of a kind unknown."""
+
+    __tablename__ = "form_history"
+
+    platform: Mapped[str] = mapped_column(String(40), primary_key=True)
+    test_id: Mapped[str] = mapped_column(String(3), primary_key=True)
+    relayed: Mapped[int] = mapped_column(BigInteger)
 
 
 class CollectorSpan(Base):

@@ -16,7 +16,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from rbl.store import hosts, runs, signal
+from rbl.store import formhistory, hosts, runs, signal
 from rbl.store.probetables import ProbeEnvelope, ProbeRun, Receipt
 from rbl.store.tables import Host
 from rbl.terms import Act, Address, EnvelopeResult, Purpose
@@ -283,6 +283,8 @@ def _mark(session: Session, run: ProbeRun, envelope: ProbeEnvelope, new: NewRece
         return
     if _RANKS.get(envelope.result, 0) <= _RANKS[new.kind]:  # proof is not undone by a later bounce
         envelope.result = new.kind
+        if new.kind is EnvelopeResult.RELAYED:
+            formhistory.count(session, run.platform, envelope.test_id)
     if run.finished_at is not None:
         _give_way(session, run, new.received_at)
         run.finished_at = None

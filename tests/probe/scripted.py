@@ -6,6 +6,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from ipaddress import ip_address, ip_network
@@ -30,7 +31,14 @@ class Now(bytes):
     __slots__ = ()
 
 
-Step = bytes | Do
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How many seconds the server lets pass before its next answer, as tarpits do."""
+
+    seconds: float
+
+
+Step = bytes | Do | Pause
 Script = Sequence[Step]
 
 
@@ -64,7 +72,7 @@ class ScriptedServer:
                     await reader.read(1)
                     continue
                 await self._do(step, writer)
-                if isinstance(step, Now):
+                if isinstance(step, Now | Pause):
                     continue
                 if isinstance(step, bytes) and step.startswith(b"354"):
                     self.messages.append(await reader.readuntil(b"\r\n.\r\n"))
@@ -96,6 +104,8 @@ class ScriptedServer:
             case bytes():
                 writer.write(step)
                 await writer.drain()
+            case Pause():
+                await asyncio.sleep(step.seconds)
             case Do.CLOSE | Do.RESET:
                 if step is Do.RESET:  # to close with a linger time of 0 sends RST
                     end = writer.get_extra_info("socket")

@@ -225,7 +225,7 @@ def test_who_takes_mail_and_returns_nothing_never_refused(store: Store, sources:
             clock.move(HOUR)
             tested.passes_on = False
             tested.ask()
-            for _ in range(20):
+            for _ in range(40):
                 await tested.work()
                 clock.move(POLICY.times.first_wait)
             clock.move(4 * DAY)

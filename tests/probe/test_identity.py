@@ -87,7 +87,7 @@ def test_what_was_seen_longest_ago_comes_when_nothing_is_new(seed: int) -> None:
 def test_forms_take_turns_with_another_top_level_domain(seed: int) -> None:
     """Of three domains and more, two are in a plan, and the sender's is one only."""
     chosen = identity.choose(MANY, [], Random(seed))
-    forms = [chosen.of_form(number) for number in range(4)]
+    forms = [chosen.of_row(number) for number in range(4)]
 
     assert top(forms[0].recipient_domain) != top(forms[1].recipient_domain)
     assert forms[:2] == forms[2:]

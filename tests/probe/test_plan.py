@@ -1,6 +1,7 @@
 """The envelopes of a test, exactly as they are sent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import count
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from rbl.errors import BadInput
 from rbl.probe import plan as planning
-from rbl.probe.plan import Envelope, Identity, plan, suggested, title
+from rbl.probe.plan import Envelope, Identity, further, plan, suggested, title
 from rbl.terms import Address
 from rbl.testmessage import TokenKind
 
@@ -19,30 +20,32 @@ FOUR = ip_address("203.0.113.9")
 SIX = ip_address("2001:db8::9")
 ORDER = [
     "T01",
+    "T33",
     "T03",
-    "T08",
-    "T09",
     "T04",
-    "T15",
-    "T16",
-    "T13",
-    "T21",
-    "T22",
-    "T17",
-    "T18",
-    "T24",
-    "T25",
-    "T23",
     "T05",
-    "T02",
-    "T12",
+    "T07",
+    "T09",
     "T10",
     "T11",
+    "T02",
     "T06",
-    "T07",
+    "T12",
+    "T08",
+    "T15",
+    "T24",
+    "T13",
+    "T23",
+    "T28",
+    "T21",
+    "T16",
+    "T25",
+    "T20",
+    "T22",
     "T14",
     "T19",
-    "T20",
+    "T17",
+    "T18",
 ]
 
 
@@ -104,6 +107,7 @@ def envelopes_by_id(
         ("T30", HOST, f"<mail.example.co.uk!td.example!{R}>"),
         ("T31", HOST, f"<@mail.example.co.uk,@mail.example.co.uk:{R}@td.example>"),
         ("T32", HOST, f"<{R}%td.example%mail.example.co.uk@mail.example.co.uk>"),
+        ("T33", f"<{S}@sd.example>", f"<{R}@td.example.>"),
     ],
 )
 def test_envelope_is_sent_exactly_so(test: str, mail_from: str, rcpt_to: str) -> None:
@@ -117,6 +121,42 @@ def test_envelope_is_sent_exactly_so(test: str, mail_from: str, rcpt_to: str) ->
 def test_order_of_sending() -> None:
     """The forms come in the order in which open relays most often fall for them."""
     assert [envelope.test for envelope in plan(FOUR, IDENTITY, "mail.example.com", tokens())] == ORDER
+
+
+def test_order_follows_what_was_seen_to_relay() -> None:
+    """The row of what relays most comes first, and it first in its row; rows are not cut."""
+    planned = plan(FOUR, IDENTITY, "mail.example.com", tokens(), seen={"T15": 3, "T09": 4, "T24": 5})
+    order = [envelope.test for envelope in planned]
+
+    assert ["T24", "T15", "T08"] == order[:3]
+    assert ["T18", "T09", "T01"] == order[14:17]
+    assert sorted(ORDER) == sorted(order)
+    rows = [envelope.sender_form for envelope in planned]
+    assert len({*rows}) == sum(one != other for one, other in zip(rows, [*rows[1:], ""], strict=True))
+
+
+def test_what_relayed_last_is_the_very_first() -> None:
+    """Whatever was seen elsewhere, the form that relayed last comes before all others."""
+    planned = plan(FOUR, IDENTITY, "mail.example.com", tokens(), first="T31", seen={"T01": 9})
+
+    assert ["T31", "T08"] == [envelope.test for envelope in planned][:2]
+
+
+def test_recipient_under_another_top_level_domain() -> None:
+    """Where the collector has a domain under another top-level domain, it is a recipient as well."""
+    planned = plan(FOUR, replace(IDENTITY, others=(("td.test", "sd.example"),)), None, same_token)
+    by_id = {envelope.test: envelope for envelope in planned}
+
+    assert (f"<{S}@sd.example>", f"<{R}@td.test>") == (by_id["T34"].mail_from, by_id["T34"].rcpt_to)
+    assert by_id["T34"].sender_form == by_id["T01"].sender_form
+
+
+def test_further_forms_are_envelopes_of_their_own() -> None:
+    """What is added to a plan has tokens of its own, and none of what the plan has."""
+    added = further(frozenset({"T29", "T32"}), FOUR, IDENTITY, "mail.example.com", tokens())
+
+    assert ["T29", "T32"] == [envelope.test for envelope in added]
+    assert 4 == len({token for one in added for token in (one.recipient_token, one.sender_token)})
 
 
 def test_every_form_has_its_own_two_tokens() -> None:
@@ -207,22 +247,22 @@ def test_envelope_that_could_not_be_sent_is_refused(argument: str) -> None:
         (None, (), ()),
         ("postfix", ("T01",), ()),
         ("domino", (), ("T26",)),
-        ("exchange_55", (), ("T27", "T28")),
+        ("exchange_55", (), ("T27",)),
         (None, ("T15", "T24"), ("T29", "T30", "T32")),
-        ("lotus_smtp_mta", ("T21", "T20"), ("T26", "T28", "T31")),
+        ("lotus_smtp_mta", ("T21", "T20"), ("T26", "T31")),
     ],
 )
 def test_extensions_are_suggested(
     platform: str | None, accepted: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    """The forms beyond the 25 are tried for a platform known for them, or after a form like them."""
+    """Further forms are tried for a platform known for them, or after a form like them."""
     assert frozenset(expected) == suggested(platform, frozenset(accepted))
 
 
 def test_titles() -> None:
     """Every form has a title for people, and an unknown id has none."""
-    titles = {title(f"T{number:02}") for number in range(1, 33)}
+    titles = {title(f"T{number:02}") for number in range(1, 35)}
 
-    assert len(titles) == 32
+    assert len(titles) == 34
     assert "" not in titles
     assert title("T99") == ""

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rbl.probe.replies import (
-    MAX_LINE_OCTETS,
     MAX_LINES,
+    MAX_REPLY_OCTETS,
     Garbled,
     Reply,
     ReplyBuffer,
@@ -33,8 +33,20 @@ def first_of(octets: bytes) -> Reply | Garbled | None:
         (b"250 \r\n", 250, ("250 ",), "an empty text"),
         (b"550 n\x00o \xe9\x1b[2J\r\n", 550, ("550 n\\x00o \\xe9\\x1b[2J",), "NUL, 8 bit, escape codes"),
         (b"250 a\rb\r\n", 250, ("250 a\\x0db",), "bare CR inside"),
-        (b"220-" + b"x" * 996 + b"\r\n220 y\r\n", 220, ("220-" + "x" * 996, "220 y"), "the longest line"),
-        (b"250-x\r\n" * (MAX_LINES - 1) + b"250 y\r\n", 250, ("250-x",) * 63 + ("250 y",), "most lines"),
+        (
+            b"220-" + b"x" * 996 + b"\r\n220 y\r\n",
+            220,
+            ("220-" + "x" * 996, "220 y"),
+            "a line as long as shown",
+        ),
+        (b"550 " + b"x" * 65_530 + b"\r\n", 550, ("550 " + "x" * 993 + "...",), "64 KiB in one line"),
+        (b"250-x\r\n" * 511 + b"250 y\r\n", 250, ("250-x",) * 511 + ("250 y",), "512 lines"),
+        (
+            (b"550-" + b"x" * 58 + b"\r\n") * 511 + b"550 y\r\n",
+            550,
+            ("550-" + "x" * 58,) * 511 + ("550 y",),
+            "512 lines of 64 octets",
+        ),
     ],
 )
 def test_reply_is_read(octets: bytes, code: int, lines: tuple[str, ...], why: str) -> None:
@@ -55,8 +67,8 @@ def test_reply_is_read(octets: bytes, code: int, lines: tuple[str, ...], why: st
         (b" 250 ok\r\n", "a line that is no SMTP reply"),
         (b"250-a\r\n550 b\r\n", "a reply whose code changes from line to line"),
         (b"250-x\r\n" * (MAX_LINES + 1), f"a reply of more than {MAX_LINES} lines"),
-        (b"250 " + b"x" * 997 + b"\r\n", f"a line of more than {MAX_LINE_OCTETS} octets"),
-        (b"250 " + b"x" * 1200, "a line without end"),
+        ((b"250-" + b"x" * 330 + b"\r\n") * 200, "a reply of more than 64 KiB"),
+        (b"250 " + b"x" * MAX_REPLY_OCTETS, "a reply of more than 64 KiB"),
     ],
 )
 def test_what_is_no_reply_is_garbled(octets: bytes, fault: str) -> None:

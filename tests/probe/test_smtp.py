@@ -21,11 +21,13 @@ from rbl.probe.dialogue import Contact, EnvelopeOutcome, Greeting
 from rbl.probe.plan import Envelope
 from rbl.probe.smtp import Session, dot_stuffed, not_allowed
 from rbl.terms import EnvelopeResult, TranscriptLine
-from tests.probe.scripted import Do, Now, Script, ScriptedServer, Step, settings
+from tests.probe.scripted import Do, Now, Pause, Script, ScriptedServer, Step, settings
 
 HOST = ip_address("127.0.0.1")
 MESSAGE = b"Subject: test\r\n\r\n.a dot\r\n"
 ENVELOPE = Envelope("T01", "plain", "<s@sd.example>", "<r@td.example>", "r", "s")
+LIKE = Envelope("T33", "of the same sender", "<s2@sd.example>", "<r2@td.example>", "r2", "s2")
+OTHER = Envelope("T03", "of another", "<>", "<r3@td.example>", "r3", "s3")
 HELLO: tuple[Step, ...] = (b"220 mx.example ESMTP\r\n", b"250-mx.example\r\n250 SIZE 1\r\n")
 OK = b"250 2.0.0 Ok\r\n"
 GO = b"354 go on\r\n"
@@ -88,8 +90,9 @@ async def tried(
         ((Now(b"250-one\r\n"), Do.CLOSE), EnvelopeResult.DROPPED, "closed between two lines"),
         ((b"250-a\r\n550 b\r\n",), EnvelopeResult.DROPPED, "code changes within the reply"),
         ((b"\x00\xff\r\n",), EnvelopeResult.DROPPED, "no SMTP"),
-        ((b"250 " + b"x" * 5000,), EnvelopeResult.DROPPED, "a line without end"),
-        ((b"250-x\r\n" * 100,), EnvelopeResult.DROPPED, "too many lines"),
+        ((b"250 " + b"x" * 70_000,), EnvelopeResult.DROPPED, "a line without end"),
+        ((b"250-x\r\n" * 513,), EnvelopeResult.DROPPED, "too many lines"),
+        ((b"550-x\r\n" * 511 + b"550 x\r\n", BYE), EnvelopeResult.REFUSED, "512 lines"),
         ((b"354 go on\r\n",), EnvelopeResult.DROPPED, "354 to MAIL is out of step"),
         ((OK, OK, b"250 Ok\r\n", BYE), EnvelopeResult.DROPPED, "250 to DATA is out of step"),
         ((OK, OK, b"354 go\r\n250 taken\r\n"), EnvelopeResult.DROPPED, "takes what was not sent"),
@@ -195,7 +198,7 @@ def test_commands_are_sent_exactly_so() -> None:
     """A session says EHLO, MAIL, RCPT, DATA, RSET and QUIT, letter for letter, and nothing else."""
 
     async def story() -> None:
-        server = ScriptedServer((*HELLO, OK, OK, GO, OK, OK, OK, b"550 no\r\n", OK, OK, OK, BYE))
+        server = ScriptedServer((*HELLO, OK, OK, GO, OK, OK, OK, b"550 no\r\n", OK, BYE))
         async with server.running(), Session.open(HOST, settings(server.port)) as session:
             await session.try_envelope(ENVELOPE, MESSAGE)
             await session.try_envelope(ENVELOPE, MESSAGE)
@@ -203,7 +206,7 @@ def test_commands_are_sent_exactly_so() -> None:
         mail, rcpt = "MAIL FROM:<s@sd.example>", "RCPT TO:<r@td.example>"
 
         assert [
-            ["EHLO tester.example.net", mail, rcpt, "DATA", "RSET", mail, rcpt, "RSET", mail, rcpt, "QUIT"]
+            ["EHLO tester.example.net", mail, rcpt, "DATA", "RSET", mail, rcpt, rcpt, "QUIT"]
         ] == server.heard
         assert server.messages == [b"Subject: test\r\n\r\n..a dot\r\n.\r\n"]
 
@@ -266,7 +269,7 @@ def test_outcome_carries_its_evidence() -> None:
 
     async def story() -> None:
         server = ScriptedServer(
-            (*HELLO, OK, b"550-5.7.1 no\r\n550 5.7.1 relay\r\n", OK, OK, OK, GO, OK, BYE)
+            (*HELLO, OK, b"550-5.7.1 no\r\n550 5.7.1 relay\r\n", OK, OK, OK, OK, GO, OK, BYE)
         )
         async with (
             server.running(),
@@ -309,11 +312,162 @@ def test_envelope_after_a_failed_reset_had_no_turn(reset: Step, why: str) -> Non
     """A server that does not reset ended the session, which says nothing of the next envelope."""
 
     async def story() -> None:
-        server = ScriptedServer((*HELLO, b"550 no\r\n", reset))
-        _, outcomes, _ = await tried(server, times=3)
-        results = [outcome.result for outcome in outcomes]
+        server = ScriptedServer((*HELLO, OK, b"550 no\r\n", reset))
+        async with server.running(), Session.open(HOST, settings(server.port)) as session:
+            results = [
+                (await session.try_envelope(one, MESSAGE)).result for one in (ENVELOPE, OTHER, ENVELOPE)
+            ]
 
         assert results == [EnvelopeResult.REFUSED, EnvelopeResult.NOT_RUN, EnvelopeResult.NOT_RUN], why
+
+    run(story())
+
+
+NO = b"550 5.7.1 Relaying denied\r\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "result", "heard", "why"),
+    [
+        (
+            (NO, BYE),
+            EnvelopeResult.REFUSED,
+            ["RCPT TO:<r2@td.example>", "QUIT"],
+            "a refusal is the form's answer, whoever's sender stands there",
+        ),
+        (
+            (OK, OK, OK, OK, GO, OK, BYE),
+            EnvelopeResult.QUEUED,
+            [
+                *("RCPT TO:<r2@td.example>", "RSET"),
+                *("MAIL FROM:<s2@sd.example>", "RCPT TO:<r2@td.example>", "DATA", "QUIT"),
+            ],
+            "what is taken is offered anew, alone and from its own sender, whom the bounce will name",
+        ),
+        (
+            (b"503 5.5.1 Bad sequence: MAIL first\r\n", OK, OK, NO, BYE),
+            EnvelopeResult.REFUSED,
+            [
+                *("RCPT TO:<r2@td.example>", "RSET"),
+                *("MAIL FROM:<s2@sd.example>", "RCPT TO:<r2@td.example>", "QUIT"),
+            ],
+            "a server that forgets the sender after a refusal has not answered",
+        ),
+        (
+            (b"550 Too many failed recipients\r\n", OK, OK, OK, GO, OK, BYE),
+            EnvelopeResult.QUEUED,
+            [
+                *("RCPT TO:<r2@td.example>", "RSET"),
+                *("MAIL FROM:<s2@sd.example>", "RCPT TO:<r2@td.example>", "DATA", "QUIT"),
+            ],
+            "refused for the recipient before, and taken alone",
+        ),
+        (
+            (b"550 Too many failed recipients\r\n", OK, OK, b"550 Too many failed recipients\r\n", BYE),
+            EnvelopeResult.NOT_RUN,
+            [
+                *("RCPT TO:<r2@td.example>", "RSET"),
+                *("MAIL FROM:<s2@sd.example>", "RCPT TO:<r2@td.example>", "QUIT"),
+            ],
+            "refused for what went before: another session may take it",
+        ),
+        (
+            (b"450 4.7.1 <r2@td.example>: try again\r\n", BYE),
+            EnvelopeResult.DEFERRED,
+            ["RCPT TO:<r2@td.example>", "QUIT"],
+            "greylisted",
+        ),
+        ((Do.CLOSE,), EnvelopeResult.NOT_RUN, ["RCPT TO:<r2@td.example>"], "dropped after a refusal"),
+        (
+            (b"421 4.5.0 Too many errors, bye\r\n",),
+            EnvelopeResult.NOT_RUN,
+            ["RCPT TO:<r2@td.example>"],
+            "chasquid says it instead of its third refusal",
+        ),
+    ],
+)
+def test_envelopes_of_one_sender_share_its_mail(
+    script: Script, result: EnvelopeResult, heard: list[str], why: str
+) -> None:
+    """A second recipient costs one command while recipients are refused, and its answer is its own."""
+
+    async def story() -> None:
+        server = ScriptedServer((*HELLO, OK, NO, *script))
+        async with server.running(), Session.open(HOST, settings(server.port)) as session:
+            first = await session.try_envelope(ENVELOPE, MESSAGE)
+            second = await session.try_envelope(LIKE, MESSAGE)
+
+        assert (EnvelopeResult.REFUSED, result) == (first.result, second.result), why
+        assert server.heard[0][3:] == heard, why
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (
+            (NO + b"421 4.7.0 mx.example Error: too many errors\r\n",),
+            "Postfix with smtpd_hard_error_limit=1",
+        ),
+        ((Now(NO), Do.CLOSE), "closed at once"),
+        ((NO, b"421 bye\r\n"), "goodbye to the next command"),
+    ],
+)
+def test_refusal_before_the_end_counts(script: Script, why: str) -> None:
+    """A server that refuses and hangs up has refused the one, and the next had no turn."""
+
+    async def story() -> None:
+        server = ScriptedServer((*HELLO, OK, *script))
+        async with server.running(), Session.open(HOST, settings(server.port)) as session:
+            results = [(await session.try_envelope(one, MESSAGE)).result for one in (ENVELOPE, OTHER)]
+
+        assert [EnvelopeResult.REFUSED, EnvelopeResult.NOT_RUN] == results, why
+
+    run(story())
+
+
+def test_answers_that_grow_slower_are_waited_for() -> None:
+    """A tarpit's next answer may take longer than the time for one: it is waited for by the last one's."""
+
+    async def story() -> None:
+        server = ScriptedServer((*HELLO, OK, Pause(1.2), NO, Pause(2.6), NO, Do.HANG))
+        async with server.running(), Session.open(HOST, settings(server.port, timeout=2)) as session:
+            results = [(await session.try_envelope(one, MESSAGE)).result for one in (ENVELOPE, LIKE)]
+            tires = session.tires
+
+        assert [EnvelopeResult.REFUSED] * 2 == results
+        assert tires
+        assert [("us", "QUIT")] == [(line.side, line.text) for line in session.transcript][-1:]
+
+    run(story())
+
+
+def test_a_session_that_is_slow_from_its_start_does_not_tire() -> None:
+    """A server that takes its time for everybody is no quicker in another session."""
+
+    async def story() -> None:
+        server = ScriptedServer((HELLO[0], Pause(0.3), *HELLO[1:], Pause(0.3), OK, Pause(0.3), NO, BYE))
+        async with server.running(), Session.open(HOST, settings(server.port, timeout=1)) as session:
+            await session.try_envelope(ENVELOPE, MESSAGE)
+
+            assert not session.tires
+
+    run(story())
+
+
+def test_of_a_very_long_reply_some_lines_are_kept() -> None:
+    """The transcript keeps the first lines and the last, and says how many there were between."""
+    reply = b"550-policy\r\n" * 200 + b"550 end\r\n"
+
+    async def story() -> None:
+        server = ScriptedServer((*HELLO, OK, reply, BYE))
+        _, [outcome], transcript = await tried(server)
+        lines = [f"{line.side}: {line.text}" for line in transcript]
+        at = lines.index("note: 137 more lines of the same reply")
+
+        assert outcome.result is EnvelopeResult.REFUSED
+        assert (["them: 550-policy"] * 63, "them: 550 end") == (lines[at - 63 : at], lines[at + 1])
 
     run(story())
 
@@ -343,13 +497,14 @@ def test_server_that_talks_without_end_is_cut_off() -> None:
     reply = (b"250-" + b"x" * 990 + b"\r\n") * 63 + b"250 x\r\n"
 
     async def story() -> None:
-        server = ScriptedServer((b"220 x\r\n", *(reply,) * 20))
-        _, outcomes, _ = await tried(server, message=None, times=5)
+        server = ScriptedServer((b"220 x\r\n", *(reply,) * 60))
+        _, outcomes, transcript = await tried(server, message=None, times=16)
 
-        assert [outcome.result for outcome in outcomes][1:3] == [
-            EnvelopeResult.DROPPED,
-            EnvelopeResult.NOT_RUN,
+        assert [EnvelopeResult.ACCEPTED, EnvelopeResult.NOT_RUN] == [
+            outcomes[0].result,
+            outcomes[-1].result,
         ]
+        assert "the server says far too much" in [line.text for line in transcript]
 
     run(story())
 
