@@ -59,9 +59,9 @@ begin routers
 
 dnslookup:
   driver = dnslookup
-  domains = ! +local_domains
+  domains = {away}
   transport = remote_smtp
-  ignore_target_hosts = 0.0.0.0 : 127.0.0.0/8 : ::1
+  ignore_target_hosts = <; 0.0.0.0 ; 127.0.0.0/8 ; ::1
   no_more
 
 localuser:
@@ -95,10 +95,11 @@ begin rewrite
 {rewrite}
 """
 _DEFAULTS = {
+    "away": "! +local_domains",
     "lists": """\
 domainlist local_domains = @ : @[] : {domain}
 domainlist relay_to_domains =
-hostlist relay_from_hosts = 127.0.0.1 : ::1""",
+hostlist relay_from_hosts = <; 127.0.0.1 ; ::1""",
     "rcpt": """\
   accept hosts = :
   deny message = Restricted characters in address
@@ -120,7 +121,7 @@ hostlist relay_from_hosts = 127.0.0.1 : ::1""",
   accept""",
 }
 _PARTS = (
-    "lists", "main", "connect", "helo", "mail", "rcpt_first", "rcpt", "data", "routers", "transports",
+    "lists", "main", "away", "connect", "helo", "mail", "rcpt_first", "rcpt", "data", "routers", "transports",
     "remote", "rewrite",
 )  # fmt: skip
 

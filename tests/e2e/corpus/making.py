@@ -1,13 +1,19 @@
 """The server that a configuration asks for, with the names and addresses of its place filled in."""
 
 import re
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from tests.e2e import world
 from tests.e2e.corpus.network import COLLECTOR_DOMAINS, TESTER_NETWORKS, VANTAGES, Place
+from tests.e2e.courier import Courier
 from tests.e2e.exim import Exim
+from tests.e2e.haraka import Haraka
 from tests.e2e.hosts import Host
+from tests.e2e.opensmtpd import OpenSmtpd
 from tests.e2e.postfix import Postfix, mailboxes
+from tests.e2e.sendmail import Sendmail
 from tests.e2e.servers import Server
 
 _CONTINUED = re.compile(r"\n[ \t]+")
@@ -37,10 +43,20 @@ def _filled(text: str, place: Place, testers: Sequence[str]) -> str:
         "SMART_HOST": world.ADDRESSES["smarthost"][0],
         "NAME_PATTERN": place.name.replace(".", r"\."),
     }
+    if "@CERTIFICATE@" in text:
+        values["CERTIFICATE"] = _certificate()
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     assert not (left := re.search(r"@[A-Z_]+@", text)), f"nothing is called {left and left[0]}"
     return text
+
+
+@cache
+def _certificate() -> str:
+    """Return a private key and a certificate that nobody believes, as relays have them."""
+    subject = ("-subj", "/CN=mail.example", "-days", "2", "-keyout", "-", "-out", "-")
+    make = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    return subprocess.run([*make, *subject], capture_output=True, text=True, check=True).stdout
 
 
 def _postfix(place: Place, host: Host, settings: Mapping[str, str]) -> Server:
@@ -65,11 +81,16 @@ def _parameters(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _exim(place: Place, host: Host, settings: Mapping[str, str]) -> Server:
-    return Exim(host, place.name, settings)
+def _sendmail(place: Place, host: Host, settings: Mapping[str, str]) -> Server:
+    tables = {name: text for name, text in settings.items() if name not in {"mc", "rules"}}
+    return Sendmail(host, place.name, settings.get("mc", ""), settings.get("rules", ""), tables)
 
 
 _MAKERS: Mapping[str, Callable[[Place, Host, Mapping[str, str]], Server]] = {
-    "exim": _exim,
+    "courier": lambda place, host, settings: Courier(host, place.name, settings),
+    "exim": lambda place, host, settings: Exim(host, place.name, settings),
+    "haraka": lambda place, host, settings: Haraka(host, place.name, settings),
+    "opensmtpd": lambda place, host, settings: OpenSmtpd(host, place.name, settings),
     "postfix": _postfix,
+    "sendmail": _sendmail,
 }

@@ -23,6 +23,7 @@ STRANGER_NAME = "host200.writer.example"
 THIRD_PARTY_DOMAIN = "third.example"
 OTHER_DOMAIN = "third.test"  # the same under another top-level domain
 COLLECTOR_DOMAINS = (world.COLLECTOR_DOMAIN, "returns.blocklist.test")
+DNS_LIST = "rbl.example"
 _TTL = 60
 
 
@@ -82,6 +83,8 @@ def names(tested: Sequence[Place]) -> list[str]:
         *_host(STRANGER_NAME, STRANGER),
         *_host(third, THIRD_PARTY),
         *(_exchanger(domain, third) for domain in (THIRD_PARTY_DOMAIN, OTHER_DOMAIN)),
+        # A DNS list that has the tester.
+        *(f"{_reversed(each)}.{DNS_LIST}. {_TTL} IN A 127.0.0.2" for each in VANTAGES if ":" not in each),
         # Bounces to the stranger go where all of his mail goes.
         _exchanger(STRANGER_DOMAIN, third),
         _exchanger(STRANGER_NAME, third),
@@ -112,4 +115,8 @@ def _host(name: str, addresses: Sequence[str]) -> list[str]:
 def _pointer(address: str) -> str:
     if ":" in address:
         return ".".join((*reversed(IPv6Address(address).exploded.replace(":", "")), "ip6", "arpa"))
-    return ".".join((*reversed(address.split(".")), "in-addr", "arpa"))
+    return f"{_reversed(address)}.in-addr.arpa"
+
+
+def _reversed(address: str) -> str:
+    return ".".join(reversed(address.split(".")))

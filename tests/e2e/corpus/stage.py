@@ -176,8 +176,8 @@ def _outcomes(
 
 
 def _each(of: Iterable[object], function: Callable[..., None], threads: ThreadPoolExecutor) -> None:
-    """Call *function* with each *of* them in *threads*; raise the first fault when all are done."""
+    """Call *function* with each *of* them in *threads*; raise all faults when all are done."""
     started = [threads.submit(function, each) for each in of]
     wait(started)
-    for each in started:
-        each.result()
+    if faults := [fault for each in started if isinstance(fault := each.exception(), Exception)]:
+        raise ExceptionGroup("not all could be done", faults)
