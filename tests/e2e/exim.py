@@ -121,8 +121,8 @@ hostlist relay_from_hosts = <; 127.0.0.1 ; ::1""",
   accept""",
 }
 _PARTS = (
-    "lists", "main", "away", "connect", "helo", "mail", "rcpt_first", "rcpt", "data", "routers", "transports",
-    "remote", "rewrite",
+    "lists", "main", "away", "connect", "helo", "mail", "rcpt_first", "rcpt", "data", "routers",
+    "transports", "remote", "rewrite",
 )  # fmt: skip
 
 

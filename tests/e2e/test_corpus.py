@@ -4,7 +4,6 @@ Each configuration is what its file says, by what a stranger gets through it; an
 for that. Those that it is known to take for something else stand in ``NOT_YET``, and no others.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +11,26 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import needs
-from tests.e2e.corpus import configuration, report, stage
+from tests.e2e.corpus import configuration, network, report, stage
 from tests.e2e.corpus.configuration import Configuration, Standing, Truth
 from tests.e2e.corpus.forms import FORMS
+from tests.e2e.corpus.stranger import Found
+from tests.e2e.corpus.tester import Outcome
 
 PATIENCE = timedelta(seconds=60)
 
-# What the program takes for another thing than the file says: configuration, or configuration/change.
+# What the program takes for another thing than its file says: a configuration, or configuration/change.
 # A line that is right by now is a fault of this list, so that it says what is left to do.
-NOT_YET: Mapping[str, Standing] = {}
+NOT_YET = frozenset(
+    {
+        "postfix-blocks-discard/blocks",
+        "postfix-blocks-discard/closes",  # is delisted by then
+        "postfix-hard-error-limit",
+        "postfix-strips-headers",
+        "sendmail-blocks-reject/blocks",
+        "sendmail-blocks-reject/closes",  # is delisted by then
+    }
+)
 
 
 @pytest.mark.root
@@ -29,7 +39,8 @@ def test_part_of_the_corpus(tmp_path: Path, sqlite_url: str) -> None:
     needs.decide(needs.missing())
     chosen = [each for each in configuration.read_all() if each.in_ci]
     database = Path(sqlite_url.removeprefix("sqlite:///"))
-    trials = stage.run(tmp_path / "internet", chosen, database, PATIENCE)
+    with stage.set_up(tmp_path / "internet", chosen) as hosts:
+        trials = stage.run(hosts, database, PATIENCE)
     text = report.of(trials)
     taken = {
         each.configuration.name: each.outcome.standing for each in trials if each.outcome is not None
@@ -44,7 +55,7 @@ def test_part_of_the_corpus(tmp_path: Path, sqlite_url: str) -> None:
 
     assert report.untrue(trials) == [], text
     assert listed_closed_hosts(trials) == [], text
-    wrong = {name: taken.get(name) for name, standing in expected.items() if taken.get(name) is not standing}
+    wrong = {name for name, standing in expected.items() if taken.get(name) is not standing}
     assert wrong == NOT_YET, text
 
 
@@ -81,7 +92,7 @@ def test_every_file_can_be_read() -> None:
 )
 def test_file_that_says_nonsense(tmp_path: Path, text: str, fault: str) -> None:
     """A slip in a file is no configuration that is tested less."""
-    lines = {"truth": 'truth = "open"', "open_by": 'open_by = ["plain"]', text.split(" ")[0]: text}
+    lines = {"truth": 'truth = "open"', "open_by": 'open_by = ["plain"]', text.partition(" ")[0]: text}
     file = tmp_path / "wrong.toml"
     file.write_text("\n".join(['server = "postfix"', 'remarks = ""', *lines.values()]))
 
@@ -91,12 +102,16 @@ def test_file_that_says_nonsense(tmp_path: Path, text: str, fault: str) -> None:
 
 def test_report_names_what_is_wrong() -> None:
     """The report says of each host that is not what its file says, or was taken for another, how."""
-    place = stage.network.places([next(each for each in configuration.read_all() if each.in_ci)])[0]
+    place = network.places([next(each for each in configuration.read_all() if each.in_ci)])[0]
     host: Configuration = replace(
-        place.configuration, name="host", truth=Truth.OPEN, open_by=frozenset({"bang"}), expect=Standing.LISTED
+        place.configuration,
+        name="host",
+        truth=Truth.OPEN,
+        open_by=frozenset({"bang"}),
+        expect=Standing.LISTED,
     )
-    found = stage.Found(frozenset({"bang", "quoted"}), frozenset(), dict.fromkeys(FORMS, ""))
-    outcome = stage.Outcome(Standing.CLOSED, "it relayed nothing", 1.25, 4, 79)
+    found = Found(frozenset({"bang", "quoted"}), frozenset(), dict.fromkeys(FORMS, ""))
+    outcome = Outcome(Standing.CLOSED, "it relayed nothing", 1.25, 4, 79)
     trial = stage.Trial(host, place, truth=found, outcome=outcome, others={"nmap": "open 1/16"})
     text = report.of([trial])
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from rbl.store import migrate
 from rbl.store.engine import Store
 from tests.e2e import needs
-from tests.e2e.corpus import configuration, nmap, report, stage, tester
+from tests.e2e.corpus import configuration, nmap, report, stage
+from tests.e2e.corpus.configuration import Configuration
+from tests.e2e.corpus.making import PACKAGE_OF
 
 _PATIENCE = timedelta(seconds=150)
 
@@ -22,7 +24,9 @@ def main() -> int:
     """Do what the command line says, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.corpus", description=__doc__)
     parser.add_argument("names", nargs="*", help="only configurations whose names begin so")
-    parser.add_argument("--truth", action="store_true", help="ask the stranger alone, and show what he heard")
+    parser.add_argument(
+        "--truth", action="store_true", help="ask the stranger alone, and show what he heard"
+    )
     parser.add_argument("--dialogues", action="store_true", help="show the dialogues of what is misjudged")
     parser.add_argument("--nmap", action="store_true", help="ask nmap's smtp-open-relay too")
     parser.add_argument("--keep", type=Path, help="a folder for the servers' files and logs")
@@ -49,21 +53,29 @@ def main() -> int:
 
 
 def _run(folder: Path, given: argparse.Namespace) -> list[stage.Trial]:
-    configurations = configuration.read_all(given.names)
+    configurations = _startable(configuration.read_all(given.names))
     with stage.set_up(folder, configurations) as hosts:
-        hosts.ask()
         if given.truth:
+            hosts.ask()
             return hosts.trials
         database = folder / "rbl.db"
         store = Store(f"sqlite:///{database}")
         migrate.upgrade(store)
         store.close()
-        with tester.testing(hosts.hosts["blocklist"], hosts.hosts["stranger"], database) as program:
-            hosts.test(program, _PATIENCE)
-            if given.nmap:
-                hosts.ask_other(nmap.NAME, nmap.ask)
-            hosts.change(program, _PATIENCE)
-        return hosts.trials
+        others = {nmap.NAME: nmap.ask} if given.nmap else {}
+        return stage.run(hosts, database, _PATIENCE, others)
+
+
+def _startable(configurations: list[Configuration]) -> list[Configuration]:
+    """Return *configurations* but for those whose servers are not there, which it says."""
+    absent = {
+        each.server for each in configurations if not (needs.PACKAGES / PACKAGE_OF[each.server]).exists()
+    }
+    for server in sorted(absent):
+        sys.stderr.write(
+            f"{server} is left out: it is not unpacked in {needs.PACKAGES} (make corpus does)\n"
+        )
+    return [each for each in configurations if each.server not in absent]
 
 
 def _heard(trials: list[stage.Trial]) -> str:

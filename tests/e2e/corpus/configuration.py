@@ -37,7 +37,9 @@ class Standing(StrEnum):
 
 # What a truth comes to, where a configuration does not say otherwise.
 _USUAL = {Truth.OPEN: Standing.LISTED, Truth.CLOSED: Standing.CLOSED, Truth.CHAIN: Standing.REVIEW}
-_KEYS = frozenset({"server", "truth", "open_by", "expect", "remarks", "families", "ci", "settings", "later"})
+_KEYS = frozenset(
+    {"server", "truth", "open_by", "expect", "remarks", "families", "ci", "settings", "later"}
+)
 _LATER_KEYS = frozenset({"name", "truth", "expect", "settings"})
 
 

@@ -55,7 +55,16 @@ def _filled(text: str, place: Place, testers: Sequence[str]) -> str:
 def _certificate() -> str:
     """Return a private key and a certificate that nobody believes, as relays have them."""
     subject = ("-subj", "/CN=mail.example", "-days", "2", "-keyout", "-", "-out", "-")
-    make = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    make = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    )
     return subprocess.run([*make, *subject], capture_output=True, text=True, check=True).stdout
 
 
@@ -93,4 +102,13 @@ _MAKERS: Mapping[str, Callable[[Place, Host, Mapping[str, str]], Server]] = {
     "opensmtpd": lambda place, host, settings: OpenSmtpd(host, place.name, settings),
     "postfix": _postfix,
     "sendmail": _sendmail,
+}
+# What is unpacked of each.
+PACKAGE_OF: Mapping[str, str] = {
+    "courier": Courier.package,
+    "exim": Exim.package,
+    "haraka": Haraka.package,
+    "opensmtpd": OpenSmtpd.package,
+    "postfix": Postfix.package,
+    "sendmail": Sendmail.package,
 }

@@ -1,4 +1,4 @@
-"""What the corpus found, as text: a line for each configuration, the confusion matrix, and what is wrong."""
+"""What the corpus found, as text: a line for each configuration, the confusion matrix, what is wrong."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -49,9 +49,8 @@ def misjudged(trials: Iterable[Trial]) -> list[str]:
         for change in configuration.later:
             later = trial.later.get(change.name)
             if later is not None and later.standing is not change.expect:
-                found.append(
-                    f"{configuration.name}/{change.name}: {later.standing}, not {change.expect} ({later.why})"
-                )
+                name = f"{configuration.name}/{change.name}"
+                found.append(f"{name}: {later.standing}, not {change.expect} ({later.why})")
     return found
 
 
@@ -80,9 +79,7 @@ def _cost(trial: Trial) -> tuple[str, str, str, str]:
 def _matrix(trials: Sequence[Trial]) -> str:
     """Return how many of each truth the program took for what."""
     counts = Counter(
-        (trial.configuration.truth, trial.outcome.standing)
-        for trial in trials
-        if trial.outcome is not None
+        (trial.configuration.truth, trial.outcome.standing) for trial in trials if trial.outcome is not None
     )
     lines = ["".join(["truth".ljust(12), *(each.value.rjust(10) for each in Standing)])]
     for truth in Truth:

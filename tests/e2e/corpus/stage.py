@@ -4,7 +4,7 @@ What each step found is kept in one trial for each configuration; nothing is jud
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.e2e import world
 from tests.e2e.corpus import making, network, stranger, tester, thirdparty
-from tests.e2e.corpus.configuration import Change, Configuration
+from tests.e2e.corpus.configuration import Change, Configuration, Standing
 from tests.e2e.corpus.network import VANTAGES, Place
 from tests.e2e.corpus.stranger import Found
 from tests.e2e.corpus.tester import Outcome, Tester
@@ -22,6 +22,9 @@ from tests.e2e.hosts import Host, internet
 from tests.e2e.postfix import Postfix
 from tests.e2e.servers import Server
 from tests.e2e.unbound import Unbound
+
+Ask = Callable[[Host, Place], str]
+"""Says in words what another program on a host takes a place for."""
 
 _STARTED_AT_ONCE = 4
 _ASKED_AT_ONCE = 8
@@ -39,7 +42,6 @@ class Trial:
     dialogue: str = ""
     others: dict[str, str] = field(default_factory=dict)  # what other programs said: name → words
     later: dict[str, Outcome] = field(default_factory=dict)  # change → what the retest came to
-    server_log: str = ""
 
 
 class Stage:
@@ -74,7 +76,6 @@ class Stage:
 
         def ask(trial: Trial) -> None:
             trial.truth = stranger.ask(self.hosts["stranger"], trial.place, self._mailbox)
-            trial.server_log = self._servers[trial.place.key].log()
 
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as threads:
             _each(self.trials, ask, threads)
@@ -87,7 +88,7 @@ class Stage:
             trial.outcome = outcome
             trial.dialogue = program.dialogue(trial.place)
 
-    def ask_other(self, name: str, ask: Callable[[Host, Place], str]) -> None:
+    def ask_other(self, name: str, ask: Ask) -> None:
         """Have another program say what it takes each host for, from where the stranger is."""
 
         def one(trial: Trial) -> None:
@@ -144,19 +145,26 @@ def set_up(folder: Path, configurations: Sequence[Configuration]) -> Iterator[St
 
 
 def run(
-    folder: Path, configurations: Sequence[Configuration], database: Path, patience: timedelta
+    stage: Stage, database: Path, patience: timedelta, others: Mapping[str, Ask] | None = None
 ) -> list[Trial]:
-    """Return what the stranger and the program found of *configurations*, and after their changes."""
-    with set_up(folder, configurations) as stage:
-        stage.ask()
-        with tester.testing(stage.hosts["blocklist"], stage.hosts["stranger"], database) as program:
-            stage.test(program, patience)
-            stage.change(program, patience)
-        return stage.trials
+    """Return what the stranger, the program and *others* found, and the program after the changes.
+
+    *database* is a SQLite file of the newest schema. The stranger and the program do not wait for each
+    other: no host tells one the other's truth.
+    """
+    host, visitor = stage.hosts["blocklist"], stage.hosts["stranger"]
+    with ThreadPoolExecutor(1) as asking, tester.driven(host, visitor, database) as program:
+        asked = asking.submit(stage.ask)
+        stage.test(program, patience)
+        asked.result()
+        for name, ask in (others or {}).items():
+            stage.ask_other(name, ask)
+        stage.change(program, patience)
+    return stage.trials
 
 
 def _is_listed(program: Tester, trial: Trial) -> bool:
-    return program.undecided(trial.place).standing is tester.Standing.LISTED
+    return program.undecided(trial.place).standing is Standing.LISTED
 
 
 def _outcomes(

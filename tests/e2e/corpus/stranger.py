@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address
 
 from tests.e2e.corpus.forms import FORMS, Form
@@ -77,10 +78,12 @@ def ask(stranger: Host, place: Place, mailbox: Mailbox) -> Found:
         for again in range(_TRIES):
             if again and left:
                 time.sleep(_LATER_SECONDS)
-            found = threads.map(lambda form: _try(stranger, place, form, tried.get(form)), left)
+            found = threads.map(partial(_try, stranger, place), left, [tried.get(form) for form in left])
             tried |= {each.form: each for each in found}
             left = [form for form in left if tried[form].is_put_off]
-    assert any(each.reply != _SILENT for each in tried.values()), f"{place.configuration.name} never answers"
+    assert any(each.reply != _SILENT for each in tried.values()), (
+        f"{place.configuration.name} never answers"
+    )
     taken = [each for each in tried.values() if each.is_taken]
     end = time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < end and any(not _is_settled(each, mailbox) for each in taken):
@@ -90,7 +93,9 @@ def ask(stranger: Host, place: Place, mailbox: Mailbox) -> Found:
         for arrival in mailbox.of(each.recipient):
             if arrival.mail_from or each.form == "null-sender":  # else it is a bounce
                 (direct if arrival.peer in place.addresses else elsewhere).add(each.form)
-    return Found(frozenset(direct), frozenset(elsewhere), {form: each.reply for form, each in tried.items()})
+    return Found(
+        frozenset(direct), frozenset(elsewhere), {form: each.reply for form, each in tried.items()}
+    )
 
 
 def _is_settled(tried: _Tried, mailbox: Mailbox) -> bool:

@@ -1,4 +1,4 @@
-"""The program under test, as the corpus drives it: ``rbl serve``, a nomination for each host, and what came.
+"""The program under test, as the corpus drives it: ``rbl serve``, and a nomination for each host.
 
 Its time is shortened, and nothing else: as many retries as an operator's, as many messages a step. What
 it did is read where it keeps it: from its API, and the dialogues from its database.
@@ -23,15 +23,15 @@ from tests.e2e.hosts import Host
 from tests.e2e.visitor import Visitor
 
 SHORTENED = {
-    "RBL_LISTS__FIRST_WAIT": "3",  # for five minutes
-    "RBL_LISTS__RETURN_WINDOW": "15",  # for three days
+    "RBL_LISTS__FIRST_WAIT": "2",  # for five minutes
+    "RBL_LISTS__RETURN_WINDOW": "10",  # for three days
     "RBL_LISTS__RETRIES": "2,4,6,10",  # for 15 minutes, 1, 4 and 24 hours
     "RBL_LISTS__RETEST_INTERVAL": "1",
     "RBL_LISTS__RETEST_PAUSE": "1",
     "RBL_LISTS__EARLY_RETESTS": "100",
     "RBL_LISTS__EARLY_RETESTS_EACH": "100",
     "RBL_COLLECTOR__HEARTBEAT": "0.5",
-    "RBL_PROBE__CONCURRENCY": "24",
+    "RBL_PROBE__LEASE": "10",
     "RBL_PROBE__CONNECT_TIMEOUT": "5",
     "RBL_PROBE__BANNER_TIMEOUT": "20",
     "RBL_PROBE__COMMAND_TIMEOUT": "20",
@@ -98,7 +98,7 @@ class Tester:
     def dialogue(self, place: Place) -> str:
         """Return all that was said with the host at *place*, oldest first."""
         rows = self._lines(place.address, "side, text")
-        return "\n".join(f"{ {'us': '>', 'them': '<'}.get(side, '#')} {text}" for side, text in rows)
+        return "\n".join(f"{ {'us': '>', 'them': '<'}.get(side, '#') } {text}" for side, text in rows)
 
     def _begin(self, address: str) -> None:
         self._began[address] = time.monotonic()
@@ -147,7 +147,7 @@ class Tester:
 
 
 @contextmanager
-def testing(
+def driven(
     host: Host, visitor: Host, database: Path, vantages: Sequence[str] = VANTAGES
 ) -> Iterator[Tester]:
     """Run the program on *host* with SQLite at *database*, which has the newest schema.

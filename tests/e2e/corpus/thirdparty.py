@@ -4,6 +4,7 @@ It keeps for every recipient who sent it, from which envelope sender. Deliberate
 collector: what arrives here is the truth that the program is held to.
 """
 
+import socket
 import socketserver
 import threading
 from collections import defaultdict
@@ -77,8 +78,6 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Server6(_Server):
-    import socket
-
     address_family = socket.AF_INET6
 
 
