@@ -8,7 +8,7 @@ from tests.e2e.hosts import Host
 
 NAME = "nmap"
 _COUNT = re.compile(r"Server is an open relay \((\d+)/(\d+) tests\)")
-_TIMEOUT_SECONDS = 90
+_TIMEOUT_SECONDS = 40
 
 
 def ask(host: Host, place: Place) -> str:

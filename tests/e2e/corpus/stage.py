@@ -27,7 +27,7 @@ Ask = Callable[[Host, Place], str]
 """Says in words what another program on a host takes a place for."""
 
 _STARTED_AT_ONCE = 4
-_ASKED_AT_ONCE = 8
+_ASKED_AT_ONCE = 12
 _LOOK_AGAIN_SECONDS = 0.25
 
 
@@ -153,12 +153,16 @@ def run(
     other: no host tells one the other's truth.
     """
     host, visitor = stage.hosts["blocklist"], stage.hosts["stranger"]
+
+    def ask() -> None:
+        stage.ask()
+        for name, other in (others or {}).items():
+            stage.ask_other(name, other)
+
     with ThreadPoolExecutor(1) as asking, tester.driven(host, visitor, database) as program:
-        asked = asking.submit(stage.ask)
+        asked = asking.submit(ask)
         stage.test(program, patience)
         asked.result()
-        for name, ask in (others or {}).items():
-            stage.ask_other(name, ask)
         stage.change(program, patience)
     return stage.trials
 
@@ -174,10 +178,9 @@ def _outcomes(
     waiting = list(trials)
     end = time.monotonic() + patience.total_seconds()
     while waiting and time.monotonic() < end:
-        for trial in list(waiting):
-            if (outcome := program.outcome(trial.place)) is not None:
-                waiting.remove(trial)
-                yield trial, outcome
+        found = program.outcomes([trial.place for trial in waiting])
+        yield from ((trial, found[trial.place.key]) for trial in waiting if trial.place.key in found)
+        waiting = [trial for trial in waiting if trial.place.key not in found]
         time.sleep(_LOOK_AGAIN_SECONDS)
     for trial in waiting:
         yield trial, program.undecided(trial.place)

@@ -1,7 +1,7 @@
 """The program under test, as the corpus drives it: ``rbl serve``, and a nomination for each host.
 
 Its time is shortened, and nothing else: as many retries as an operator's, as many messages a step. What
-it did is read where it keeps it: from its API, and the dialogues from its database.
+it did is read where it keeps it, in its database.
 """
 
 import email.utils
@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from rbl.config import Collector, Probe
 from tests.e2e import blocklist, world
 from tests.e2e.blocklist import URL, Blocklist
 from tests.e2e.corpus.configuration import Standing
 from tests.e2e.corpus.network import COLLECTOR_DOMAINS, TESTED_NETWORKS, VANTAGES, Place
 from tests.e2e.hosts import Host
+from tests.e2e.servers import eventually
 from tests.e2e.visitor import Visitor
 
 SHORTENED = {
@@ -54,6 +57,15 @@ class Outcome:
     commands: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The last test of a host, and in what state the host is."""
+
+    state: str
+    why: str
+    is_over: bool
+
+
 class Tester:
     """The running program with the key of a postmaster who nominates."""
 
@@ -67,83 +79,94 @@ class Tester:
 
     def nominate(self, place: Place) -> None:
         """Hand in a spam that came through the host at *place*, which begins its test."""
-        key = self._key or self._make_key()
-        self._key = key
+        self._key = self._key or self._make_key()
         self._begin(place.address)
-        told = self._visitor.post(
-            f"{URL}/v1/nominations",
-            _spam(place),
-            {"Authorization": f"Bearer {key}", "Content-Type": "message/rfc822"},
-        )
-        assert told.status_code == 201, told.text
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "message/rfc822"}
+        self._post("/v1/nominations", _spam(place), headers)
 
     def ask_retest(self, place: Place) -> None:
         """Press the button of the listed host at *place*."""
         self._begin(place.address)
-        told = self._visitor.post(f"{URL}/v1/addresses/{place.address}/retests", b"", {})
-        assert told.status_code in {200, 202}, told.text
+        self._post(f"/v1/addresses/{place.address}/retests", b"", {})
 
-    def outcome(self, place: Place) -> Outcome | None:
-        """Return what the last test of the host at *place* came to, or None while it is under way."""
-        story = self._rbl.story(place.address)
-        run = story["runs"][0]
-        if run["finished_at"] is None:
-            return None
-        return self._outcome(place.address, story)
+    def outcomes(self, places: Sequence[Place]) -> dict[str, Outcome]:
+        """Return what the last tests of the hosts at *places* came to, by key, but for those under way."""
+        runs = self._runs()
+        return {
+            place.key: self._outcome(place.address, runs[place.address])
+            for place in places
+            if runs[place.address].is_over
+        }
 
     def undecided(self, place: Place) -> Outcome:
         """Return how it stands with the host at *place*, whose test is not over."""
-        return self._outcome(place.address, self._rbl.story(place.address))
+        return self._outcome(place.address, self._runs()[place.address])
 
     def dialogue(self, place: Place) -> str:
         """Return all that was said with the host at *place*, oldest first."""
-        rows = self._lines(place.address, "side, text")
-        return "\n".join(f"{ {'us': '>', 'them': '<'}.get(side, '#') } {text}" for side, text in rows)
+        query = (
+            "SELECT side, text FROM transcript JOIN probe_runs ON probe_runs.id = run_id"
+            " JOIN hosts ON hosts.id = probe_runs.host_id WHERE hosts.address = ? ORDER BY run_id, seq"
+        )
+        signs = {"us": ">", "them": "<"}
+        return "\n".join(
+            f"{signs.get(side, '#')} {text}" for side, text in self._rows(query, place.address)
+        )
 
     def _begin(self, address: str) -> None:
         self._began[address] = time.monotonic()
         self._before[address] = self._cost(address)
 
-    def _outcome(self, address: str, story: Mapping[str, Any]) -> Outcome:
+    def _outcome(self, address: str, run: _Run) -> Outcome:
         connections, commands = self._cost(address)
         before = self._before[address]
+        seconds = time.monotonic() - self._began[address]
         return Outcome(
-            _standing(story),
-            story["runs"][0]["why"] or "",
-            time.monotonic() - self._began[address],
-            connections - before[0],
-            commands - before[1],
+            _standing(run.state), run.why, seconds, connections - before[0], commands - before[1]
         )
+
+    def _runs(self) -> dict[str, _Run]:
+        """Return the last run of every host by its address."""
+        query = (
+            "SELECT address, state, coalesce(why, ''), finished_at IS NOT NULL FROM hosts JOIN probe_runs"
+            " ON probe_runs.id = (SELECT max(id) FROM probe_runs WHERE host_id = hosts.id)"
+        )
+        return {
+            address: _Run(state, why, bool(is_over)) for address, state, why, is_over in self._rows(query)
+        }
 
     def _cost(self, address: str) -> tuple[int, int]:
         """Return how many connections and commands the host saw so far."""
-        query = "SELECT count(*) FROM probe_connections JOIN hosts ON hosts.id = host_id WHERE address = ?"
-        with closing(self._connect()) as database:
-            ((connections,),) = database.execute(query, (address,)).fetchall()
-        ours = [text for side, text in self._lines(address, "side, text") if side == "us"]
-        return connections, len(ours)
-
-    def _lines(self, address: str, columns: str) -> list[tuple[str, str]]:
-        query = (
-            f"SELECT {columns} FROM transcript JOIN probe_runs ON probe_runs.id = run_id"
-            " JOIN hosts ON hosts.id = probe_runs.host_id WHERE hosts.address = ? ORDER BY run_id, seq"
+        connected = (
+            "SELECT count(*) FROM probe_connections JOIN hosts ON hosts.id = host_id WHERE address = ?"
         )
-        with closing(self._connect()) as database:
-            return database.execute(query, (address,)).fetchall()
+        said = (
+            "SELECT count(*) FROM transcript JOIN probe_runs ON probe_runs.id = run_id"
+            " JOIN hosts ON hosts.id = probe_runs.host_id WHERE hosts.address = ? AND side = 'us'"
+        )
+        ((connections,),), ((commands,),) = self._rows(connected, address), self._rows(said, address)
+        return connections, commands
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{self._database}?mode=ro", uri=True, timeout=30)
+    def _rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
+        """Return the rows of *query*, beside the program, whose time it does not take."""
+        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True, timeout=30)) as database:
+            return database.execute(query, parameters).fetchall()
+
+    def _post(self, path: str, content: bytes, headers: Mapping[str, str]) -> httpx2.Response:
+        """Return the answer to a POST; who is told that the database has no time now asks again."""
+
+        def post() -> httpx2.Response | None:
+            answer = self._visitor.post(f"{URL}{path}", content, headers)
+            return answer if answer.status_code != 503 else None
+
+        answer = eventually(post, lambda: f"never has time for {path}:\n{self._rbl.log()}")
+        assert answer.is_success, answer.text
+        return answer
 
     def _make_key(self) -> str:
-        made = self._visitor.post(
-            f"{URL}/v1/keys",
-            json.dumps(
-                {"name": "a postmaster", "role": "nominator", "mx_names": ["mx.isp.example"]}
-            ).encode(),
-            {"Authorization": f"Bearer {self._rbl.admin_key}", "Content-Type": "application/json"},
-        )
-        assert made.status_code == 201, made.text
-        return str(made.json()["key"])
+        key = {"name": "a postmaster", "role": "nominator", "mx_names": ["mx.isp.example"]}
+        headers = {"Authorization": f"Bearer {self._rbl.admin_key}", "Content-Type": "application/json"}
+        return str(self._post("/v1/keys", json.dumps(key).encode(), headers).json()["key"])
 
 
 @contextmanager
@@ -172,8 +195,7 @@ def _identity(vantages: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-def _standing(story: Mapping[str, Any]) -> Standing:
-    state = story["state"]
+def _standing(state: str) -> Standing:
     if state in _LISTED:
         return Standing.LISTED
     if state in _CLOSED:
