@@ -17,7 +17,7 @@ from tests.e2e.corpus import configuration, nmap, report, stage
 from tests.e2e.corpus.configuration import Configuration
 from tests.e2e.corpus.making import PACKAGE_OF
 
-_PATIENCE = timedelta(seconds=100)
+_PATIENCE = timedelta(seconds=120)
 
 
 def main() -> int:

@@ -126,10 +126,11 @@ class Tester:
         )
 
     def _runs(self) -> dict[str, _Run]:
-        """Return the last run of every host by its address."""
+        """Return the last run of every host by its address, but for the look a day after a delisting."""
         query = (
             "SELECT address, state, coalesce(why, ''), finished_at IS NOT NULL FROM hosts JOIN probe_runs"
-            " ON probe_runs.id = (SELECT max(id) FROM probe_runs WHERE host_id = hosts.id)"
+            " ON probe_runs.id = (SELECT max(id) FROM probe_runs"
+            " WHERE host_id = hosts.id AND purpose <> 'follow-up')"
         )
         return {
             address: _Run(state, why, bool(is_over)) for address, state, why, is_over in self._rows(query)
