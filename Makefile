@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two at a time: the end-to-end tests have their own networks, but share the machine's time.
 JOBS ?= 2
 
-.PHONY: help run demo test check fuzz bench clean set-up set-up-tests \
+.PHONY: help run demo test check corpus fuzz bench clean set-up set-up-tests \
 	check-format check-lint check-types check-imports check-repository
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -37,6 +37,12 @@ check-imports: set-up-tests
 	@$(BIN)/lint-imports --no-logo
 check-repository: set-up-tests
 	@$(BIN)/pytest --quiet tests/test_repository.py
+
+# NAMES='postfix-blocks exim' tests only those whose names begin so. Needs root, and Debian's packages.
+corpus: set-up-tests ## start a hundred mail servers, open and closed, and hold the tester to the truth about each
+	@sh tools/test_packages.sh
+	@sh tests/e2e/packages.sh .make/e2e tests/e2e/corpus/packages.txt
+	@$(BIN)/python -m tests.e2e.corpus --nmap $(NAMES)
 
 # PACKETS='5000000' takes as many.
 fuzz: set-up-tests ## hold the compiled DNS path to the other one over a million spoiled queries, with sanitizers

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
@@ -124,14 +125,16 @@ def _connect(host: Host, hub: str, port: str) -> None:
         ],
     )
     # The whole internet is on the wire: every address is asked for by ARP, and no other route exists.
+    # A family in which the host has no address has none at all: else it would speak from its link's.
+    versions = {ip_address(address).version for address in host.addresses}
+    everywhere = {4: "0.0.0.0/0", 6: "::/0"}
     _batch(
         host.namespace,
         [
             "link set lo up",
             "link set eth0 up",
             *(f"address add {address} dev eth0 nodad" for address in host.addresses),
-            "route add 0.0.0.0/0 dev eth0",
-            "route add ::/0 dev eth0",
+            *(f"route add {everywhere[version]} dev eth0" for version in sorted(versions)),
         ],
     )
 

@@ -2,7 +2,8 @@
 # Fetch what the end-to-end tests need: sh tests/e2e/packages.sh [folder [list]]
 #
 # Reads packages.txt, or another list in its form. Tools are installed; servers are unpacked into
-# folder/<package> (by default .make/e2e), together with those of their libraries that this machine lacks.
+# folder/<package> (by default .make/e2e), together with those of their libraries that this machine lacks;
+# what comes from npm is put there too, where this machine has npm.
 # Done once: what is there already is left alone. Debian and its relatives, as root. Starts no service.
 set -eu
 
@@ -31,6 +32,19 @@ done
 missing_servers=
 for package in $(packages unpack); do
     [ -e "$target/$package/.complete" ] || missing_servers="$missing_servers $package"
+done
+
+# The first word names the folder, the others the packages in it.
+sed -n 's/^npm *\([^#]*\).*/\1/p' "$list" | while read -r name others; do
+    folder=$target/$name
+    if [ -e "$folder/.complete" ] || ! command -v npm >/dev/null; then continue; fi
+    rm -rf "$folder"
+    mkdir -p "$folder/etc" "$folder/usr/lib/$name"
+    # Word splitting is meant. No script of a package runs, and nothing is built.
+    # shellcheck disable=SC2086
+    npm install --silent --no-audit --no-fund --omit=optional --ignore-scripts \
+        --prefix "$folder/usr/lib/$name" $others
+    touch "$folder/.complete"
 done
 [ -n "$missing_tools$missing_servers" ] || exit 0
 

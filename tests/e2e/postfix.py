@@ -83,7 +83,10 @@ def mail_exchanger(domain: str, users: Sequence[str], blocklist: str | None = No
 
 
 class Postfix(Server):
-    """One Postfix; *main_cf* and *services* (lines of master.cf) are added to what every host has."""
+    """One Postfix; *main_cf* and *services* (lines of master.cf) are added to what every host has.
+
+    *files* are tables that the settings name: /run/config/NAME → its text.
+    """
 
     package = "postfix"
     argv = ("postfix", "-c", "/run/config", "start-fg")
@@ -92,8 +95,16 @@ class Postfix(Server):
 
     folders = "mkdir /var/spool/postfix; install -d -o postfix /var/lib/postfix"
 
-    def __init__(self, host: Host, hostname: str, main_cf: Parameters, services: str = "") -> None:
+    def __init__(
+        self,
+        host: Host,
+        hostname: str,
+        main_cf: Parameters,
+        services: str = "",
+        files: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(host)
+        self._files = files or {}
         self._hostname = hostname
         self._main_cf = main_cf
         self._services = services
@@ -114,7 +125,11 @@ class Postfix(Server):
             **self._main_cf,
         }
         lines = [f"{name} = {value}\n" for name, value in settings.items()]
-        for file, text in (("main.cf", "".join(lines)), ("master.cf", _SERVICES + self._services)):
+        for file, text in {
+            "main.cf": "".join(lines),
+            "master.cf": _SERVICES + self._services,
+            **self._files,
+        }.items():
             (self.config / file).write_text(text)
             # Postfix waits two seconds for a file that may still be being written: date it back.
             os.utime(self.config / file, (0, 0))
