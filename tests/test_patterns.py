@@ -38,6 +38,7 @@ _CHARACTERS = 10  # of one expression that are tried in pairs
 SEEN = {
     "rbl/probe/platforms.py": platforms.MAX_TEXT,
     "rbl/probe/refusals.py": 2_000,
+    "rbl/probe/economy.py": 2_000,
     "rbl/mail/received.py": 2_048,  # longer fields are refused
     "rbl/mail/envelope.py": 1_024,  # longer commands are
     "rbl/mail/redact.py": 16 * 1024,

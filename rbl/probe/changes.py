@@ -6,11 +6,11 @@ What it changes to is said by ``course`` and ``plan``. Each method is one transa
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from rbl.probe import plan
+from rbl.probe import control, plan
 from rbl.probe.dialogue import EnvelopeOutcome
 from rbl.probe.plan import Envelope, Identity, TokenSource
 from rbl.probe.rows import planned_row
-from rbl.store import formhistory, probes
+from rbl.store import formhistory, nominations, probes
 from rbl.store.engine import Store
 from rbl.store.probes import EnvelopeRow
 from rbl.store.runs import Claim
@@ -47,6 +47,20 @@ class Changes:
         with self.store.reading() as session:
             last = probes.relayed_last(session, self.claim.host_id)
             return formhistory.seen_on(session, platform) | ({last} if last is not None else set())
+
+    def known_name(self) -> str | None:
+        """Return the name by which the host greeted whoever received the newest spam, or None."""
+        with self.store.reading() as session:
+            return nominations.known_name(session, self.claim.host_id)
+
+    def ask_controls_again(self) -> None:
+        """Forget what the controls were told long ago, so that they are asked together with the forms.
+
+        Raises:
+            Conflict: the run is held by this worker no more.
+        """
+        with self.store.writing() as session:
+            probes.ask_again(session, self.claim, control.IDS)
 
     def readdress(self, envelopes: Collection[Envelope]) -> None:
         """Keep that *envelopes* are offered from other senders now.

@@ -28,11 +28,20 @@ class _Proof:
     beside: tuple[str, re.Pattern[str]] | None = None
 
 
+_MAX_REPLY = 2_000  # characters; more would only slow the matching down
 # What each of the three says to everybody, beside its name: a greeting alone is soon written.
 _MANNERS = {
-    "postfix": (r"250[ -]ENHANCEDSTATUSCODES", r"250[ -]PIPELINING", r"250 2\.1\.0 Ok"),
-    "exim": (r"220 \S+ ESMTP Exim .+", r"250-\S+ Hello \S.* \[.+\]", r"250 OK"),
-    "sendmail": (r"250-\S+ Hello \S.* \[.+\].*", r"250 2\.1\.0 .*\.\.\. Sender ok"),
+    "postfix": (
+        re.compile(r"250[ -]ENHANCEDSTATUSCODES"),
+        re.compile(r"250[ -]PIPELINING"),
+        re.compile(r"250 2\.1\.0 Ok"),
+    ),
+    "exim": (
+        re.compile(r"220 \S+ ESMTP Exim .+"),
+        re.compile(r"250-\S+ Hello \S.* \[.+\]"),
+        re.compile(r"250 OK"),
+    ),
+    "sendmail": (re.compile(r"250-\S+ Hello \S.* \[.+\].*"), re.compile(r"250 2\.1\.0 .*\.\.\. Sender ok")),
 }
 _POSTFIX = re.compile(r"[45]54 [45]\.7\.1 <\S+>: Relay access denied")
 _EXIM = re.compile(r"550[ -](?:\S.*)?relay(?:ing)? (?:not permitted|denied)", re.IGNORECASE)
@@ -125,8 +134,8 @@ _PROOFS = (
 
 def has_the_manners(platform: str | None, lines: Collection[str]) -> bool:
     """Whether a server that calls itself *platform* said in a session what every such server says."""
-    manners = _MANNERS.get(platform or "", (r"(?!)",))
-    return all(any(re.fullmatch(words, line) for line in lines) for words in manners)
+    manners = _MANNERS.get(platform or "", (re.compile(r"(?!)"),))
+    return all(any(words.fullmatch(line) for line in lines) for words in manners)
 
 
 def spared(platform: str | None, refusals: Mapping[str, str]) -> dict[str, str]:
@@ -139,7 +148,7 @@ def spared(platform: str | None, refusals: Mapping[str, str]) -> dict[str, str]:
         if proof.platform != platform or not _is_beside(proof, refusals):
             continue
         shown = (test for test in sorted(proof.shown_by & refusals.keys()))
-        by = next((test for test in shown if proof.answer.match(refusals[test])), None)
+        by = next((test for test in shown if proof.answer.match(refusals[test][:_MAX_REPLY])), None)
         if by is not None:
             for test in proof.spared - refusals.keys():
                 found.setdefault(test, f"not tried: {proof.ground} ({by})")
@@ -150,4 +159,4 @@ def _is_beside(proof: _Proof, refusals: Mapping[str, str]) -> bool:
     if proof.beside is None:
         return True
     test, answer = proof.beside
-    return answer.match(refusals.get(test, "")) is not None
+    return answer.match(refusals.get(test, "")[:_MAX_REPLY]) is not None

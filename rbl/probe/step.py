@@ -141,7 +141,7 @@ class Step:
                 if row.result is EnvelopeResult.QUEUED and row.vantage in here and row.test_id not in told
             ]
             if not awaited:
-                await asyncio.to_thread(self._ask_controls_again)
+                await asyncio.to_thread(self._changes.ask_controls_again)
                 return
             turn = next_turn(awaited, self._probe.envelopes_per_session)
             told |= {envelope.test for envelope in turn}
@@ -261,7 +261,8 @@ class Step:
             seen=await asyncio.to_thread(self._changes.weights, platform),
         )
         if self._claim.purpose in _WITH_CONTROLS:
-            asked = await asyncio.to_thread(self._controls, hostname)
+            known = await asyncio.to_thread(self._changes.known_name)
+            asked = control.controls(self._identity, hostname, known, self._new_token)
             planned = (*planned[:1], *asked, *planned[1:])
         await asyncio.to_thread(self._store_plan, planned, hostname, told, platform)
 
@@ -304,16 +305,6 @@ class Step:
         in_time = asyncio.get_running_loop().time() < self._deadline
         self._stopped = self._stopped or not in_time or await asyncio.to_thread(self._leave.is_over)
         return not self._stopped
-
-    def _controls(self, hostname: str | None) -> tuple[Envelope, ...]:
-        with self._tools.store.reading() as session:
-            known = probes.known_name(session, self._claim.host_id)
-        return control.controls(self._identity, hostname, known, self._new_token)
-
-    def _ask_controls_again(self) -> None:
-        """Forget what the controls were told long ago, so that they are asked together with the forms."""
-        with self._tools.store.writing() as session:
-            probes.ask_again(session, self._claim, control.IDS)
 
     def _store_plan(
         self, planned: tuple[Envelope, ...], hostname: str | None, told: str, platform: str | None

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from rbl import closing
 from rbl.closing import ClosingFacts
 from rbl.lifecycle import Outcome
-from rbl.store import probes, runs, vantages
+from rbl.store import nominations, probes, runs, vantages
 from rbl.store.probetables import ProbeEnvelope, ProbeRun, Receipt
 from rbl.store.runs import Claim
 from rbl.store.tables import Listing, Nomination
@@ -53,7 +53,7 @@ def weigh(
     return Elsewhere(
         another,
         run.hostname,
-        probes.known_name(session, claim.host_id),
+        nominations.known_name(session, claim.host_id),
         probes.relayed_last(session, claim.host_id),
     )
 

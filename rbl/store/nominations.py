@@ -138,6 +138,13 @@ def of_host(session: Session, zone: str, address: Address, limit: int = 20) -> S
     return [view(row) for row in rows]
 
 
+def known_name(session: Session, host_id: int) -> str | None:
+    """Return the name by which the host greeted whoever received the newest spam, or None."""
+    return session.execute(
+        select(Nomination.helo).where(Nomination.host_id == host_id).order_by(Nomination.id.desc()).limit(1)
+    ).scalar_one_or_none()
+
+
 def evidence_of(session: Session, nomination_id: int, act: Act) -> bytes:
     """Return the whole spam of a nomination, for operators only: it names its recipients.
 

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
 from rbl.store.runs import Claim, held
-from rbl.store.tables import Nomination
 from rbl.terms import Address, EnvelopeResult, TranscriptLine
 
 # Envelopes of a host whose names are looked at: some thirty tests, of a year and more.
@@ -140,13 +139,6 @@ def names_seen(session: Session, host_id: int) -> Sequence[Names | None]:
     ).scalars()
     latest_first = dict.fromkeys(_names(row) for row in rows)
     return list(reversed(latest_first))
-
-
-def known_name(session: Session, host_id: int) -> str | None:
-    """Return the name by which the host greeted whoever received the newest spam, or None."""
-    return session.execute(
-        select(Nomination.helo).where(Nomination.host_id == host_id).order_by(Nomination.id.desc()).limit(1)
-    ).scalar_one_or_none()
 
 
 def count_connections(session: Session, host_id: int, since: datetime) -> int:
@@ -342,15 +334,8 @@ def _names(row: ProbeEnvelope) -> Names | None:
 
 def _tried(session: Session, claim: Claim, test_id: str) -> ProbeEnvelope:
     """Return the envelope of a form that is offered from the run's vantage now: the newest, else."""
-    rows = (
-        session.execute(
-            select(ProbeEnvelope)
-            .where(ProbeEnvelope.run_id == claim.run_id, ProbeEnvelope.test_id == test_id)
-            .order_by(ProbeEnvelope.id)
-        )
-        .scalars()
-        .all()
-    )
+    of_form = (ProbeEnvelope.run_id == claim.run_id, ProbeEnvelope.test_id == test_id)
+    rows = session.scalars(select(ProbeEnvelope).where(*of_form).order_by(ProbeEnvelope.id)).all()
     here = from_vantage(claim.vantage)
     return next((row for row in rows if row.vantage == here), rows[-1])
 

@@ -1,6 +1,7 @@
 """A listing ends where two vantages were answered alike, and otherwise a person decides."""
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import timedelta
@@ -135,8 +136,9 @@ def test_answers_that_differ_are_for_a_person(store: Store) -> None:
         return relay.refused(address) if tested.host.peers[-1] in known else relay.taken(address)
 
     def bounce(recipient: str, content: bytes) -> None:
-        sender = content.partition(b"From: Open relay test <")[2].partition(b"@")[0].decode()
-        bounces.append(sender)
+        author = re.search(rb"(?m)^From: .*?(s[a-z2-7]{36})@", content)
+        assert author
+        bounces.append(author[1].decode())
         assert recipient
 
     bounces: list[str] = []
