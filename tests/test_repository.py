@@ -24,7 +24,7 @@ FOREIGN = {
 
 # No test file of their own, and why.
 UNTESTED_ALONE = {
-    "rbl/__main__.py": "one call, which the tests of the command line make",
+    "rbl/__main__.py": "two calls, which every process of the tests makes",
     "rbl/mail/delivery.py": "facts only",
     "rbl/mail/session.py": "of collector, and tested through it",
     "rbl/cli/listening.py": "of takeover, and tested through it",
@@ -56,6 +56,7 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/web/test_statements.py": "of a page, through pages and store",
     "tests/probe/test_retest.py": "of a retest through plan, step and conclusion",
     "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",
     "tests/store/test_renominations.py": "of nominations after every story that a host may have",
