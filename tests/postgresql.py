@@ -31,7 +31,6 @@ _START_SECONDS = 60
 _ENDING_WITH_US = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
 # A crash of the machine may take the data: it lives for one test run.
 _SETTINGS = {
-    "listen_addresses": "",
     "fsync": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
@@ -55,11 +54,12 @@ def programs() -> Path:
 
 
 class Server:
-    """A PostgreSQL server of this test process."""
+    """A PostgreSQL server of this test process; on port 5432 of *address* too, where there is one."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, address: str = "") -> None:
         self._programs = programs
         self._folder = folder
+        self._address = address
         self.socket = folder / ".s.PGSQL.5432"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://rbl@/postgres?host={folder}"
@@ -71,10 +71,14 @@ class Server:
             self._user, self._group = os.geteuid(), os.getegid()
         make = ["-D", str(folder / "data"), "-A", "trust", "-U", "rbl", "-E", "UTF8", "--no-locale"]
         self._run("initdb", *make, "--no-sync").communicate()
+        if address:
+            with (folder / "data" / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                rules.write("host all all all trust\n")
 
     def start(self) -> Self:
         """Start the server and return when it answers."""
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        settings.append(f"--listen_addresses={self._address}")
         self._process = self._run(
             "postgres", "-D", str(self._folder / "data"), "-k", str(self._folder), *settings
         )
@@ -133,12 +137,15 @@ class Server:
 
 
 @contextmanager
-def own_server() -> Iterator[Server]:
-    """Start a server of one's own, and remove it and its data at the end."""
+def own_server(address: str = "") -> Iterator[Server]:
+    """Start a server of one's own, and remove it and its data at the end.
+
+    It ends with the thread that starts it, in whose network it is.
+    """
     place = programs()
     # Short, as the path of a Unix socket has 107 octets; pytest's own folders are closed to nobody.
     with tempfile.TemporaryDirectory(prefix="rbl-pg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        server = Server(place, Path(folder))
+        server = Server(place, Path(folder), address)
         try:
             yield server.start()
         finally:

@@ -24,7 +24,7 @@ FOREIGN = {
 
 # No test file of their own, and why.
 UNTESTED_ALONE = {
-    "rbl/__main__.py": "one call, which the tests of the command line make",
+    "rbl/__main__.py": "two calls, which every process of the tests makes",
     "rbl/configsource.py": "of config, and tested through it",
     "rbl/mail/delivery.py": "facts only",
     "rbl/mail/session.py": "of collector, and tested through it",
@@ -59,6 +59,7 @@ UNTESTED_ALONE = {
 # Tests of no single source file, and why.
 TESTS_OF_THE_WHOLE = {
     "tests/test_repository.py": "of the repository",
+    "tests/web/test_statements.py": "of a page, through pages and store",
     "tests/probe/test_retest.py": "of a retest through plan, step and conclusion",
     "tests/probe/test_blocking.py": "of retests of hosts that keep the tester out, in every wording",
     "tests/probe/test_siege.py": "of retests through store and tester, on a clock of their own",

@@ -23,7 +23,7 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import logs, rbldnsdoptions, rbldnsdprocess
+from rbl.cli import garbage, logs, rbldnsdoptions, rbldnsdprocess
 from rbl.cli.preloading import preload
 from rbl.cli.rbldnsdoptions import CommandLine
 from rbl.config import Dns, Listen, Log
@@ -186,6 +186,7 @@ class Daemon:
             if line.process_file is not None:
                 rbldnsdprocess.write_process_file(line.process_file)
             preload()
+            garbage.look_as_ever()
             rbldnsdprocess.enter_folders(line.root, line.folder)
             rbldnsdprocess.become(user)
             if line.quick:

@@ -26,7 +26,7 @@ import structlog
 import typer
 
 from rbl import __version__
-from rbl.cli import exposure, logs, supervisor
+from rbl.cli import exposure, garbage, logs, supervisor
 from rbl.cli.context import settings_of
 from rbl.cli.opening import connected_late, prepare_first
 from rbl.cli.partnames import Part, chosen
@@ -135,6 +135,7 @@ class _Run:
             if self._before is not None and not self._stopping.is_set():
                 await asyncio.to_thread(self._before.finish)
             loop.add_signal_handler(_SUCCESSION, supervisor.Successors().start_one)
+            garbage.look_as_ever()
             self._say_lines(*([] if self._stopping.is_set() else ["ready"]))
             supervisor.tell(READY=1)
             await self._stopping.wait()

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,6 +31,30 @@ class PublicEnvelope:
     rcpt_to: str
     result: EnvelopeResult | None
     reply: str | None
+
+
+class Test(Protocol):
+    """What must be known of a test to tell how far it is: its row says it, and so does the host's story."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How it ended; None: it did not, or without a verdict."""
+
+    @property
+    def why(self) -> str | None:
+        """What the verdict rests on, or why there is none."""
+
+    @property
+    def due_at(self) -> datetime:
+        """When its next step is to be made."""
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it ended; None: it is due or under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +92,11 @@ def progress(
         ).scalar_one_or_none()
     if run is None:
         return Progress(host.state, None, None, None, None, finished=True, lines=())
-    seen = after if run.id == run_id else 0
+    return progress_of(session, host, run, after if run.id == run_id else 0)
+
+
+def progress_of(session: Session, host: HostView, run: Test, after: int = 0) -> Progress:
+    """Return how far *run*, a test of *host*, is, with its lines after line *after*."""
     return Progress(
         state=host.state,
         run_id=run.id,
@@ -75,7 +104,7 @@ def progress(
         why=run.why,
         due_at=run.due_at,
         finished=run.finished_at is not None,
-        lines=lines(session, run, seen) if are_public(host) else (),
+        lines=lines(session, run, after) if are_public(host) else (),
     )
 
 
@@ -124,7 +153,7 @@ def envelopes(session: Session, runs: Sequence[ProbeRun]) -> Mapping[int, Sequen
     return found
 
 
-def lines(session: Session, run: ProbeRun, after: int = 0) -> Sequence[tuple[int, TranscriptLine]]:
+def lines(session: Session, run: Test, after: int = 0) -> Sequence[tuple[int, TranscriptLine]]:
     """Return the dialogue of *run* after line *after*; the tokens of a run under way are masked."""
     tokens: list[str] = []
     if run.finished_at is None:

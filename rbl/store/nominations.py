@@ -129,12 +129,9 @@ def of_id(session: Session, nomination_id: int) -> NominationView:
     return view(row)
 
 
-def of_host(session: Session, zone: str, address: Address, limit: int = 20) -> Sequence[NominationView]:
-    """Return the nominations of *address* in *zone*, newest first."""
-    host = hosts.find(session, zone, address)
-    if host is None:
-        return ()
-    rows = session.execute(_OF_HOST, {"host_id": host.id, "most": limit}).scalars()
+def of_host(session: Session, host_id: int, limit: int = 20) -> Sequence[NominationView]:
+    """Return the nominations of a host, newest first."""
+    rows = session.execute(_OF_HOST, {"host_id": host_id, "most": limit}).scalars()
     return [view(row) for row in rows]
 
 

@@ -247,7 +247,7 @@ def _spams(session: Session, host: HostView) -> Sequence[Spam]:
             each.published if shown and each.retired_at is None else None,
             each.retired_at,
         )
-        for each in nominations.of_host(session, host.zone, host.address)
+        for each in nominations.of_host(session, host.id)
     ]
 
 
@@ -283,12 +283,11 @@ def _proof(session: Session, runs: Sequence[Run]) -> Proof | None:
                     for receipt in probes.receipts(session, run.id)
                     if receipt.kind in _PROOF and receipt.test_id == envelope.test_id
                 ]
-                row = session.get_one(ProbeRun, run.id)
                 return Proof(
                     run=run,
                     envelope=envelope,
                     returned_at=min(returned, default=None),
-                    lines=[line for _, line in dialogues.lines(session, row)],
+                    lines=[line for _, line in dialogues.lines(session, run)],
                 )
     return None
 

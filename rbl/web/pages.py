@@ -120,9 +120,10 @@ def _address_page(
     now = parts.now()
     with parts.store.reading() as session:
         story = stories.story(session, zone, address)
-        told = None if story.current_run is None else dialogues.progress(session, zone, address)
+        host, run = story.host, story.current_run
+        told = None if host is None or run is None else dialogues.progress_of(session, host, run)
         time = None
-        if (host := story.host) is not None:
+        if host is not None and host.state.in_dns:
             network = network_of(request)
             time = retests.time_of(
                 session, parts.policies[zone], host.id, host.retest_allowed_at, network, now

@@ -35,6 +35,8 @@ class Host:
     addresses: tuple[str, ...]
     namespace: str
     folder: Path  # what its programs read and write; kept after the test, to be looked at
+    hub: str  # the namespace of the switch
+    port: str  # where the host is plugged into it
 
     @property
     def address(self) -> str:
@@ -79,6 +81,15 @@ class Host:
         finally:
             os.close(handle)
 
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Lose every packet to and from the host meanwhile: links stay up, and nobody is told."""
+        _batch(self.hub, [f"link set {self.port} nomaster"])
+        try:
+            yield
+        finally:
+            _batch(self.hub, [f"link set {self.port} master hub"])
+
     def command(self, argv: Sequence[str]) -> list[str]:
         """Return the command line that runs *argv* on this host, with its network and resolver.
 
@@ -97,14 +108,14 @@ def internet(folder: Path, plan: Mapping[str, Sequence[str]], resolver: str) -> 
     prefix = f"{_PREFIX}{os.getpid()}-{number}-"
     hub = f"{prefix}hub"
     hosts = {
-        name: Host(name, tuple(addresses), f"{prefix}{name}", folder / name)
-        for name, addresses in plan.items()
+        name: Host(name, tuple(addresses), f"{prefix}{name}", folder / name, hub, f"port{number}")
+        for number, (name, addresses) in enumerate(plan.items())
     }
     try:
         _ip("netns", "add", hub)
         _batch(hub, ["link add name hub type bridge", "link set hub up"])
-        for port, host in enumerate(hosts.values()):
-            _connect(host, hub, f"port{port}")
+        for host in hosts.values():
+            _connect(host)
             host.etc.mkdir(parents=True)
             (host.etc / "resolv.conf").write_text(f"nameserver {resolver}\n")
             (host.etc / "hosts").write_text("127.0.0.1 localhost\n")
@@ -115,13 +126,13 @@ def internet(folder: Path, plan: Mapping[str, Sequence[str]], resolver: str) -> 
                 _ip("netns", "delete", namespace)
 
 
-def _connect(host: Host, hub: str, port: str) -> None:
+def _connect(host: Host) -> None:
     _ip("netns", "add", host.namespace)
     _batch(
-        hub,
+        host.hub,
         [
-            f"link add name {port} type veth peer name eth0 netns {host.namespace}",
-            f"link set {port} master hub up",
+            f"link add name {host.port} type veth peer name eth0 netns {host.namespace}",
+            f"link set {host.port} master hub up",
         ],
     )
     # The whole internet is on the wire: every address is asked for by ARP, and no other route exists.

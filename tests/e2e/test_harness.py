@@ -207,6 +207,30 @@ def test_no_way_out(hosts: dict[str, Host]) -> None:
 
 
 @pytest.mark.root
+def test_a_host_that_is_cut_off(tmp_path: Path) -> None:
+    """Packets to it and from it are lost, which nobody is told; what waited for them arrives afterwards."""
+    needs.decide(needs.missing())
+    plan = {"relay": ["192.0.2.66"], "isp": ["203.0.113.25"]}
+    with internet(tmp_path, plan, resolver="203.0.113.25") as hosts:
+        relay, isp = hosts["relay"], hosts["isp"]
+        listener = relay.call(lambda: socket.create_server((relay.address, 25)))
+        talking = isp.call(lambda: socket.create_connection((relay.address, 25)))
+        taken, _ = listener.accept()
+        with relay.cut_off():
+            talking.sendall(b"to")
+            taken.sendall(b"from")
+            with pytest.raises(TimeoutError):
+                isp.call(lambda: socket.create_connection((relay.address, 25), timeout=0.1))
+            with pytest.raises(BlockingIOError):
+                taken.recv(10, socket.MSG_DONTWAIT)
+        arrived = taken.recv(10), talking.recv(10)
+        for each in (talking, taken, listener):
+            each.close()
+
+    assert (b"to", b"from") == arrived
+
+
+@pytest.mark.root
 def test_nothing_is_left(tmp_path: Path) -> None:
     """After a failure within, no namespace and no process of the servers is left."""
     needs.decide(needs.missing())

@@ -74,6 +74,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> FileWorld:
 # --- the same answers ----------------------------------------------------------------------------
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("which", ["world", "told"])
 def test_every_sort_of_query(which: str, request: pytest.FixtureRequest) -> None:
     """Queries for all that stands in the files, and much that does not: no answer differs."""
@@ -96,6 +97,7 @@ def test_every_sort_of_query(which: str, request: pytest.FixtureRequest) -> None
     } == outcomes
 
 
+@pytest.mark.unmeasured
 def test_spoiled_queries(world: FileWorld) -> None:
     """Of 50,000 changed queries none is answered otherwise (`make fuzz` takes more)."""
     outcomes, differences = compare_mutated(world, MUTATED, 5782)
@@ -114,6 +116,7 @@ def test_recorded_cases(name: str, tmp_path: Path) -> None:
     assert [] == [told for packet in packets if (told := differing(world, packet)[1])]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(_MADE_UP))
 def test_made_up_files(seed: int, tmp_path: Path) -> None:
     """Whatever stands in the files, and whatever goes together in a zone: no answer differs."""
@@ -139,6 +142,7 @@ _NAMES = st.one_of(
 _APEXES = st.sampled_from(sorted({zone.partition(":")[0].encode() for zone in ZONES}))
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_NAMES, _APEXES, st.integers(0, 300), st.randoms(use_true_random=False))
 def test_made_queries(
@@ -168,6 +172,7 @@ def test_name_servers_and_records_take_turns(world: FileWorld) -> None:
     assert None not in {outcome for outcome, _ in found}
 
 
+@pytest.mark.unmeasured
 def test_whatever_fits_is_told(world: FileWorld) -> None:
     """At every size from 512 on the same is left out: glue first, then name servers, then all of it."""
     differences, flags = [], Counter[tuple[bool, int, int]]()
@@ -289,6 +294,7 @@ def test_an_acl_of_one_zone(tmp_path: Path) -> None:
     assert (_LET_PASS, 9) == (_answered(world, inside), len(_answered(world, outside)))
 
 
+@pytest.mark.unmeasured
 def test_spoiled_packets_with_an_acl_of_all_zones(tmp_path: Path) -> None:
     """Who is let pass gets the reference path's answer to whatever he sends."""
     world = make_world(tmp_path, [*ZONES, ":acl:all"], {**FILES, "all": _ACL})

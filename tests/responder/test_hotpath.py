@@ -74,6 +74,7 @@ def test_golden_answers(golden: Golden) -> None:
     assert golden.lines == show(got[0]), golden.why
 
 
+@pytest.mark.unmeasured
 def test_every_sort_of_query_from_every_sort_of_client() -> None:
     """Queries for all that the lists hold, with all that EDNS brings, from clients under every rule."""
     chance = random.Random(7873)
@@ -98,6 +99,7 @@ def test_every_sort_of_query_from_every_sort_of_client() -> None:
     } == outcomes
 
 
+@pytest.mark.unmeasured
 def test_spoiled_queries() -> None:
     """Of 100,000 changed queries none is answered otherwise (`make fuzz` takes a million)."""
     outcomes, differences = compare_mutated(WORLD, MUTATED, 5782)
@@ -118,6 +120,7 @@ _NAMES = st.one_of(
 _ZONES = st.sampled_from([zone.name.encode() for zone in WORLD.catalogue.zones()])
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=1000, deadline=None)
 @given(_NAMES, _ZONES, st.integers(0, 300), st.randoms(use_true_random=False), st.sampled_from(CLIENTS))
 def test_made_queries(
@@ -646,6 +649,7 @@ def test_hits_by_listing() -> None:
     assert wanted == reference.take()
 
 
+@pytest.mark.unmeasured
 def test_more_listings_than_there_is_room_for() -> None:
     """What no longer fits between two calls is counted as such, and answered all the same."""
     world = make_world()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -218,6 +219,7 @@ def run_stories(make_store: Callable[[], Store], examples: int) -> None:
     run_state_machine_as_test(lambda: Stories(make_store), settings=chosen)  # type: ignore[arg-type]  # any maker
 
 
+@pytest.mark.unmeasured
 def test_stories_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
     """Whatever happens to hosts in whatever order, state, listing, run and journal agree."""
     file = tmp_path / "stories.db"
@@ -231,6 +233,7 @@ def test_stories_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
     run_stories(make_store, 16)
 
 
+@pytest.mark.unmeasured
 def test_stories_on_postgresql(databases: Databases) -> None:
     """The same holds on PostgreSQL."""
     run_stories(lambda: Store(databases.url(databases.migrated())), 6)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from rbl.errors import BadInput, Conflict, NotFound, RblError, Refused
 from rbl.lifecycle import Policy
-from rbl.store import decisions, exemptions, nominations, retests, runs
+from rbl.store import decisions, exemptions, hosts, nominations, retests, runs
 from rbl.store.engine import Store
 from rbl.store.hosts import ZonePolicy
 from rbl.store.nominations import NewNomination
@@ -79,7 +79,9 @@ def test_more_spam_through_the_same_host_is_one_more_nomination_and_no_more_test
     for number in range(3):
         steps.nominate(opened, who, steps.nomination(message_id=f"<{number}@spam>"))
     with opened.reading() as session:
-        found = nominations.of_host(session, ZONE, PEER, limit=2)
+        host = hosts.find(session, ZONE, PEER)
+        assert host is not None
+        found = nominations.of_host(session, host.id, limit=2)
 
     assert ((3, 3, 1), [3, 2]) == (counts(opened), [view.id for view in found])
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ class Gate:
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
         self._open.set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         self._listener = self._run(asyncio.start_server(self._pass, "127.0.0.1", 0))
@@ -40,17 +41,24 @@ class Gate:
 
     async def _end(self) -> None:
         self._listener.close()
-        for task in self._tasks:
+        await asyncio.sleep(0)  # whoever has just come in is begun with, and then ended like all others
+        going = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in going:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*going, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        for writer in self._writers:
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
-        back, forth = await asyncio.open_unix_connection(str(self._server))
-        ways = [asyncio.create_task(self._copy(*way)) for way in ((reader, forth), (back, writer))]
-        self._tasks.update(ways)
-        for way in ways:
-            way.add_done_callback(self._tasks.discard)
+        self._writers.append(writer)
+        with suppress(asyncio.CancelledError):
+            await self._open.wait()
+            back, forth = await asyncio.open_unix_connection(str(self._server))
+            self._writers.append(forth)
+            await asyncio.gather(self._copy(reader, forth), self._copy(back, writer))
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -7,18 +7,25 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import httpx2
 import pytest
 from dns import message as dns_message
 from dns import query as dns_query
 from dns import rcode as dns_rcode
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from rbl.store.engine import Store
+from rbl.store.patience import AT_LEISURE
 from tests import postgresql
 from tests.cli.process import Installation, Serving
-from tests.postgresql import Server
+from tests.e2e import needs
+from tests.e2e.hosts import internet
 from tests.story.gate import Gate
 
 LONGEST_SECONDS = 3.0  # until somebody who asks is told, and until the program is back
@@ -30,26 +37,22 @@ _PATIENCE_SECONDS = 60
 _PAUSE_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Hangs:
-    """A PostgreSQL that can hang, where it is, and how it is made to."""
+class Play(Protocol):
+    """What is done with a database at *url* that hangs for as long as *hanging* is entered."""
 
-    url: str
-    hanging: Callable[[], AbstractContextManager[None]]
+    def __call__(self, url: str, hanging: Callable[[], AbstractContextManager[None]]) -> None: ...
 
 
-@contextmanager
-def stopped_server() -> Iterator[Hangs]:
+def stopped_server(folder: Path, play: Play) -> None:
     """A server on a Unix socket, all of whose processes are stopped by a signal."""
     with postgresql.own_server() as server:
-        yield Hangs(server.url, server.standing_still)
+        play(server.url, server.standing_still)
 
 
-@contextmanager
-def silent_network() -> Iterator[Hangs]:
-    """A server behind a network that passes nothing on."""
+def silent_network(folder: Path, play: Play) -> None:
+    """A server behind somebody who takes every packet, and passes nothing on."""
+    with postgresql.own_server() as server, closing(Gate(server.socket)) as gate:
 
-    def way(server: Server, gate: Gate) -> Hangs:
         @contextmanager
         def shut() -> Iterator[None]:
             gate.shut()
@@ -58,11 +61,22 @@ def silent_network() -> Iterator[Hangs]:
             finally:
                 gate.lift()
 
-        del server
-        return Hangs(f"postgresql://rbl@127.0.0.1:{gate.port}/postgres", shut)
+        play(f"postgresql://rbl@127.0.0.1:{gate.port}/postgres", shut)
 
-    with postgresql.own_server() as server, closing(Gate(server.socket)) as gate:
-        yield way(server, gate)
+
+def lost_packets(folder: Path, play: Play) -> None:
+    """A server on another machine, to which no packet gets any more: nothing is acknowledged, either."""
+    needs.decide(needs.missing())
+    plan = {"web": ["198.51.100.10"], "database": ["203.0.113.54"]}
+    with internet(folder / "hosts", plan, resolver="203.0.113.54") as hosts:
+        web, database = hosts["web"], hosts["database"]
+
+        def serve() -> None:
+            with postgresql.own_server(database.address):
+                # Threads and processes that are started within are in that network, too.
+                web.call(lambda: play(f"postgresql://rbl@{database.address}/postgres", database.cut_off))
+
+        database.call(serve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +121,23 @@ def visitors(client: httpx2.Client) -> list[Told]:
         return [each.result() for each in going]
 
 
-@pytest.mark.parametrize("way", [stopped_server, silent_network])
-def test_a_database_that_hangs_holds_nobody_up(
-    tmp_path: Path, way: Callable[[], AbstractContextManager[Hangs]]
-) -> None:
+@pytest.mark.parametrize(
+    "way", [stopped_server, silent_network, pytest.param(lost_packets, marks=pytest.mark.root)]
+)
+def test_a_database_that_hangs_holds_nobody_up(tmp_path: Path, way: Callable[[Path, Play], None]) -> None:
     """Each visitor is told within three seconds, however many there are; what needs no database is served.
 
     Then it is back within three seconds; and it ends within ten, told to while the database hangs.
     """
-    with way() as database:
-        installation = Installation(tmp_path, {"RBL_DATABASE__URL": database.url, **_LIMITS})
+
+    def play(url: str, hanging: Callable[[], AbstractContextManager[None]]) -> None:
+        installation = Installation(tmp_path, {"RBL_DATABASE__URL": url, **_LIMITS})
         with (
             installation.serving() as process,
             httpx2.Client(base_url=process.web, timeout=_PATIENCE_SECONDS) as client,
         ):
             before = ask(client, "/a/9.9.9.9")
-            with database.hanging():
+            with hanging():
                 with ThreadPoolExecutor(1) as pool:
                     going = pool.submit(visitors, client)
                     apart = [ask(client, path) for path in ("/", "/policy", "/healthz", "/v1/zones")]
@@ -135,18 +150,45 @@ def test_a_database_that_hangs_holds_nobody_up(
                 time.sleep(_PAUSE_SECONDS)  # between two looks
             back_seconds = time.monotonic() - mended
             retest = ask(client, "/v1/addresses/9.9.9.9/retests", "application/json", "POST")
-            with database.hanging():
+            with hanging():
                 told = time.monotonic()
                 status = process.end()
                 end_seconds = time.monotonic() - told
 
-    assert 200 == before.status
-    assert {503} == {each.status for each in (*first, *then)}
-    assert {"text/html", "application/problem+json"} == {each.kind for each in first}
-    assert all("database" in each.text for each in first)
-    assert [200, 200, 200, 200] == [each.status for each in apart]
-    assert "NOERROR" == resolved
-    assert [] == [each for each in (*first, *then, *apart) if each.seconds >= LONGEST_SECONDS]
-    assert back_seconds < LONGEST_SECONDS
-    assert 404 == retest.status  # written, and read: the address has no story
-    assert (0, True) == (status, end_seconds < LONGEST_END_SECONDS)
+        assert 200 == before.status
+        assert {503} == {each.status for each in (*first, *then)}
+        assert {"text/html", "application/problem+json"} == {each.kind for each in first}
+        assert all("database" in each.text for each in first)
+        assert [200, 200, 200, 200] == [each.status for each in apart]
+        assert "NOERROR" == resolved
+        assert [] == [each for each in (*first, *then, *apart) if each.seconds >= LONGEST_SECONDS]
+        assert back_seconds < LONGEST_SECONDS
+        assert 404 == retest.status  # written, and read: the address has no story
+        assert (0, True) == (status, end_seconds < LONGEST_END_SECONDS)
+
+    way(tmp_path, play)
+
+
+@pytest.mark.root
+def test_lost_packets_end_what_may_take_long(tmp_path: Path) -> None:
+    """A statement without a limit fails once the network acknowledges nothing, and the next is answered."""
+
+    def play(url: str, hanging: Callable[[], AbstractContextManager[None]]) -> None:
+        store = Store(url, patience=replace(AT_LEISURE, network=timedelta(seconds=1)))
+        statement = text("SELECT 1")
+        with store.reading() as session:
+            session.execute(statement)
+            with hanging():
+                began = time.monotonic()
+                with pytest.raises(DBAPIError, match=r"[Cc]onnection timed out"):
+                    session.execute(statement)
+                seconds = time.monotonic() - began
+            session.invalidate()
+        with store.reading() as session:
+            found = session.execute(statement).scalar_one()
+        store.close()
+
+        assert 1 == found
+        assert seconds < LONGEST_SECONDS
+
+    lost_packets(tmp_path, play)

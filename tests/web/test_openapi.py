@@ -20,6 +20,7 @@ PHASES = {Role.ADMIN: "examples,coverage,fuzzing,stateful"}
 OTHER_PHASES = "examples,fuzzing,stateful"
 
 
+@pytest.mark.unmeasured
 @pytest.mark.timeout(900)  # a thousand requests, on a machine that may be busy
 @pytest.mark.parametrize("role", [None, *Role], ids=lambda role: role.value if role else "nobody")
 def test_the_api_does_as_it_says(

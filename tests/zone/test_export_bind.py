@@ -42,6 +42,7 @@ _MET = [
 ]
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=40)
 @given(listed=st.lists(st.one_of(_NARROW, _MEETING), max_size=8))
 def test_master_file_answers_alike(listed: list[Listed]) -> None:
@@ -131,6 +132,7 @@ def test_names() -> None:
     ] == lines[5:]
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=40)
 @given(listed=st.lists(LISTED_NAMES, max_size=6))
 def test_names_answer_alike(listed: list[Listed]) -> None:

@@ -55,6 +55,7 @@ class FromFile:
         return values, texts, rrsets.ttl_seconds.get(A, 0)
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=60)
 @given(listed=st.lists(LISTED, max_size=8))
 def test_rbldnsd_file_answers_alike(tmp_path_factory: pytest.TempPathFactory, listed: list[Listed]) -> None:

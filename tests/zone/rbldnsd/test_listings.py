@@ -283,6 +283,7 @@ _ENTRY = st.builds(
 )
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=50)
 @given(entries=st.lists(st.lists(_ENTRY, max_size=8), min_size=1, max_size=2))
 def test_listings_answer_what_the_files_did(
