@@ -43,7 +43,8 @@ def choose(settings: Settings, seen: Sequence[Names | None], dice: Random) -> Id
     None among them stands for the main names, and a name counts as seen in whatever place it was. What
     has not been seen comes first, drawn by *dice*; then what was not seen for longest. Of three and more
     domains the forms take turns with a second one, in another top-level domain where there is one, and
-    one that was seen before rather than a new one.
+    one that was seen before rather than a new one. One form has its recipient under another top-level
+    domain than the others, where there is one.
     """
     main = _main(settings)
     known = [
@@ -60,7 +61,9 @@ def choose(settings: Settings, seen: Sequence[Names | None], dice: Random) -> Id
         shown = [one for one in further if one in known]
         second = min(shown or further, key=lambda one: _top(one) == _top(domain))
         others = ((second, senders[0] if senders else second),)
-    return Identity(tester[0] if tester else "", domain, senders[0] if senders else domain, others)
+    elsewhere = sorted(further, key=lambda one: one not in known)
+    other = next((one for one in elsewhere if _top(one) != _top(domain)), None)
+    return Identity(tester[0] if tester else "", domain, senders[0] if senders else domain, others, other)
 
 
 def of_plan(rows: Sequence[EnvelopeRow]) -> Identity | None:

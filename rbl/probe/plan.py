@@ -39,25 +39,22 @@ TOO_LONG = "not applicable: longer than a command line may be"
 class Identity:
     """Who tests: the name in EHLO, the domain of the recipients (our collector) and of the senders.
 
-    *others* are further pairs of the two, with which the forms of a plan take turns. The first of them
-    stands under another top-level domain, where the collector has one.
+    *others* are further pairs of the two, with which the forms of a plan take turns. *other_domain* is the
+    collector's too, under another top-level domain, where it has one.
     """
 
     ehlo_name: str
     recipient_domain: str
     sender_domain: str
     others: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def other_domain(self) -> str | None:
-        """Another domain of the collector, or None."""
-        return self.others[0][0] if self.others else None
+    other_domain: str | None = None
 
     def of_row(self, number: int) -> "Identity":
         """Return what the row *number* (0: the first) of a plan goes by: forms of one sender are a row."""
         pairs = ((self.recipient_domain, self.sender_domain), *self.others)
         recipient_domain, sender_domain = pairs[number % len(pairs)]
-        return replace(self, recipient_domain=recipient_domain, sender_domain=sender_domain)
+        other = self.recipient_domain if recipient_domain == self.other_domain else self.other_domain
+        return Identity(self.ehlo_name, recipient_domain, sender_domain, self.others, other)
 
 
 @dataclass(frozen=True, slots=True)

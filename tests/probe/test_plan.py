@@ -144,7 +144,7 @@ def test_what_relayed_last_is_the_very_first() -> None:
 
 def test_recipient_under_another_top_level_domain() -> None:
     """Where the collector has a domain under another top-level domain, it is a recipient as well."""
-    planned = plan(FOUR, replace(IDENTITY, others=(("td.test", "sd.example"),)), None, same_token)
+    planned = plan(FOUR, replace(IDENTITY, other_domain="td.test"), None, same_token)
     by_id = {envelope.test: envelope for envelope in planned}
 
     assert (f"<{S}@sd.example>", f"<{R}@td.test>") == (by_id["T34"].mail_from, by_id["T34"].rcpt_to)

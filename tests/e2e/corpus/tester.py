@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx2
 
-from rbl.config import Collector, Probe
 from tests.e2e import blocklist, world
 from tests.e2e.blocklist import URL, Blocklist
 from tests.e2e.corpus.configuration import Standing
@@ -186,13 +185,12 @@ def driven(
 def _identity(vantages: Sequence[str]) -> dict[str, str]:
     """Return the settings that say where it tests from, and where its messages come back to."""
     settings = {"RBL_PROBE__ALLOW_RESERVED": ",".join(TESTED_NETWORKS)}
-    if "source_addresses" in Probe.model_fields:
-        settings["RBL_PROBE__SOURCE_ADDRESSES"] = ",".join(vantages)
-        # Of the names of an earlier version, which the stage of the stories still sets.
-        settings["RBL_PROBE__SOURCE_ADDRESS"] = vantages[0]
-        settings["RBL_PROBE__SECOND_SOURCE_ADDRESS"] = vantages[-1]
-    if "domains" in Collector.model_fields:
-        settings["RBL_COLLECTOR__DOMAINS"] = ",".join(COLLECTOR_DOMAINS)
+    settings["RBL_PROBE__SOURCE_ADDRESSES"] = ",".join(vantages)
+    # Of the names of an earlier version, which the stage of the stories still sets.
+    settings["RBL_PROBE__SOURCE_ADDRESS"] = vantages[0]
+    settings["RBL_PROBE__SECOND_SOURCE_ADDRESS"] = vantages[-1]
+    settings["RBL_COLLECTOR__DOMAINS"] = ",".join(COLLECTOR_DOMAINS)
+    settings["RBL_COLLECTOR__LISTEN"] = f"{VANTAGES[0]}:25,[{VANTAGES[3]}]:25"
     return settings
 
 
