@@ -21,16 +21,7 @@ PATIENCE = timedelta(seconds=100)
 
 # What the program takes for another thing than its file says: a configuration, or configuration/change.
 # A line that is right by now is a fault of this list, so that it says what is left to do.
-NOT_YET = frozenset(
-    {
-        "postfix-blocks-discard/blocks",
-        "postfix-blocks-discard/closes",  # is delisted by then
-        "postfix-hard-error-limit",
-        "postfix-strips-headers",
-        "sendmail-blocks-reject/blocks",
-        "sendmail-blocks-reject/closes",  # is delisted by then
-    }
-)
+NOT_YET: frozenset[str] = frozenset()
 
 
 @pytest.mark.root
