@@ -28,7 +28,7 @@ from rbl.probe.linking import Links
 from rbl.probe.plan import Identity, TokenSource
 from rbl.probe.replies import asks_for_patience
 from rbl.probe.step import Step, Tools
-from rbl.probe.verdict import Returned, verdict
+from rbl.probe.verdict import Returned, settled, verdict
 from rbl.store import attendance, closings, conclusions, links, probes, runs
 from rbl.store.closings import Elsewhere
 from rbl.store.hosts import ZonePolicy
@@ -94,6 +94,8 @@ def conclude(
             for one in probes.receipts(session, claim.run_id)
             if one.peer not in own.addresses
         ]
+        if claim.retries_done >= len(policy.times.retries):
+            offered = list(settled(offered, probes.relayed_last(session, claim.host_id)))
         confirms = None if claim.confirms is None else str(claim.confirms)
         names = _names(tools.settings.probe, rows)
         found = verdict(claim.address, offered, returned, end.contact, names, confirms)

@@ -15,7 +15,7 @@ again; so the host is not listed for it, and a listed one is not delisted for it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rbl.addresses import neighbourhood
 from rbl.probe import control, refusals
@@ -24,6 +24,8 @@ from rbl.terms import Address, EnvelopeResult, Verdict
 
 _RELAYED = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 _NULL_SENDER = "<>"
+_PLAIN = "T01"
+_FEW = 3  # forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,23 @@ def verdict(
         if not any(_is_unanswered(one) for one in asked):
             return Verdict.CLOSED
     return _undecided(asked, contact)
+
+
+def settled(offered: Sequence[Offered], relayed_last: str | None) -> Sequence[Offered]:
+    """Return *offered* at the last try of all, a few forms that were put off at every try being refused.
+
+    A server that cannot look up a sender says "not now" for ever, and would stay listed for ever. Not where
+    more than a few were put off, which is greylisting or a fault, nor the plain form, nor the one by which
+    the host *relayed_last*.
+    """
+    put_off = [one for one in offered if one.result is EnvelopeResult.DEFERRED]
+    never = {_PLAIN, relayed_last}
+    plain = [one for one in offered if one.test == _PLAIN]
+    if not plain or any(one.result not in REFUSALS for one in plain) or len(put_off) > _FEW:
+        return offered
+    if any(one.test in never or control.is_control(one.test) for one in put_off):
+        return offered
+    return [replace(one, result=EnvelopeResult.REFUSED) if one in put_off else one for one in offered]
 
 
 def refuses_us(asked: Sequence[Offered], names: Sequence[str]) -> bool:

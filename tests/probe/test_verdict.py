@@ -11,7 +11,7 @@ from rbl import lifecycle
 from rbl.lifecycle import Event, RunFacts
 from rbl.probe.dialogue import Contact, Offered
 from rbl.probe.refusals import names_us
-from rbl.probe.verdict import Returned, verdict
+from rbl.probe.verdict import Returned, settled, verdict
 from rbl.terms import EnvelopeResult, Verdict
 from tests.store.steps import NOW
 
@@ -176,6 +176,25 @@ def test_no_answer_of_a_server_proves(tested: list[Offered], contact: Contact | 
 def test_one_doubtful_form_keeps_it_from_closed(tested: list[Offered], doubtful: Offered) -> None:
     """However many forms were refused, one that was not judged keeps the host from being closed."""
     assert verdict(HOST, [*tested, doubtful], [], OK, PROBER) is not Verdict.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("tested", "relayed_last", "expected", "why"),
+    [
+        ([REFUSED, LOG_IN, LATER], None, Verdict.CLOSED, "a sender that it never takes"),
+        ([REFUSED, LOG_IN, LATER], "T04", Verdict.DEFERRED, "it may be what relays"),
+        ([LATER, LOG_IN], None, Verdict.DEFERRED, "the plain form was not refused"),
+        ([REFUSED, *[LATER] * 4], None, Verdict.DEFERRED, "so many are greylisting"),
+        ([REFUSED, LATER, SILENT], None, Verdict.DEFERRED, "one had no answer at all"),
+        ([BLOCKS_US, REFUSED, LATER], None, Verdict.TESTER_BLOCKED, "it is us whom it refuses"),
+    ],
+)
+def test_what_is_put_off_at_every_try(
+    tested: list[Offered], relayed_last: str | None, expected: Verdict, why: str
+) -> None:
+    """At the last try a few forms that were put off each time are refused, and no more than that."""
+    assert verdict(HOST, settled(tested, relayed_last), [], OK, PROBER) is expected, why
+    assert verdict(HOST, tested, [], OK, PROBER) in {Verdict.DEFERRED, Verdict.TESTER_BLOCKED}
 
 
 TAKES_NOBODY = "550 5.7.1 Access denied"
