@@ -17,7 +17,7 @@ from tests.e2e.corpus import configuration, nmap, report, stage
 from tests.e2e.corpus.configuration import Configuration
 from tests.e2e.corpus.making import PACKAGE_OF
 
-_PATIENCE = timedelta(seconds=120)
+_PATIENCE_SECONDS = 120
 
 
 def main() -> int:
@@ -29,6 +29,13 @@ def main() -> int:
     )
     parser.add_argument("--dialogues", action="store_true", help="show the dialogues of what is misjudged")
     parser.add_argument("--nmap", action="store_true", help="ask nmap's smtp-open-relay too")
+    parser.add_argument(
+        "--patience",
+        type=int,
+        default=_PATIENCE_SECONDS,
+        metavar="SECONDS",
+        help=f"how long a test may take, by default {_PATIENCE_SECONDS}; tarpits need more",
+    )
     parser.add_argument("--keep", type=Path, help="a folder for the servers' files and logs")
     given = parser.parse_args()
     if missing := needs.missing():
@@ -63,7 +70,7 @@ def _run(folder: Path, given: argparse.Namespace) -> list[stage.Trial]:
         migrate.upgrade(store)
         store.close()
         others = {nmap.NAME: nmap.ask} if given.nmap else {}
-        return stage.run(hosts, database, _PATIENCE, others)
+        return stage.run(hosts, database, timedelta(seconds=given.patience), others)
 
 
 def _startable(configurations: list[Configuration]) -> list[Configuration]:
