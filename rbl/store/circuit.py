@@ -22,6 +22,7 @@ class Circuit:
         self._on_trip = on_trip
         self._lock = threading.Lock()
         self._trips = 0
+        self._mended = 0  # how often a try found that the database answers again
         self._is_tripped = False
         self._is_tried = False
         self._next_try = 0.0
@@ -42,6 +43,7 @@ class Circuit:
                 raise Unavailable("the database does not answer: it is tried again", code="database")
             is_trying = self._is_tried = self._is_tripped
             seen = self._here.seen = self._trips
+            self._here.mended = self._mended
         try:
             yield
         finally:
@@ -50,10 +52,13 @@ class Circuit:
                 with self._lock:
                     self._is_tried = False
                     self._is_tripped = self._trips != seen
+                    self._mended += not self._is_tripped
 
     def trip(self) -> None:
-        """Note that somebody waited in vain."""
+        """Note that somebody waited in vain; what he began before the database was back tells nothing."""
         with self._lock:
+            if getattr(self._here, "mended", self._mended) != self._mended:
+                return
             self._trips += 1
             self._is_tripped = True
             self._next_try = time.monotonic() + _PAUSE_SECONDS

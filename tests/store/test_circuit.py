@@ -55,6 +55,28 @@ def test_everybody_passes_while_all_is_well() -> None:
     assert (True, True) == (beside, is_passed(circuit))
 
 
+def test_who_learns_of_it_late_stops_nobody() -> None:
+    """A wait that began while it hung, and ends when it is back already, says nothing of today."""
+    circuit = Circuit()
+    is_waiting, is_back = threading.Event(), threading.Event()
+
+    def wait_long() -> None:
+        with circuit.passed():
+            is_waiting.set()
+            assert is_back.wait(_PATIENCE_SECONDS)
+            circuit.trip()
+
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(wait_long)
+        assert is_waiting.wait(_PATIENCE_SECONDS)
+        fail(circuit)
+        until_passed(circuit)
+        is_back.set()
+        late.result()
+
+    assert is_passed(circuit)
+
+
 def test_who_waited_in_vain_spares_the_others() -> None:
     """The next hears of it at once; and what was kept of the database is forgotten."""
     forgotten: list[bool] = []
