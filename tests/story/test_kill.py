@@ -95,7 +95,7 @@ async def awaiting(story: Story) -> AsyncIterator[set[str]]:
     story.relay.hold(Stage.QUEUE)
     await story.nominate(await story.make_key())
     await story.until("awaiting-return")
-    yield {"awaiting-return"}
+    yield {"awaiting-return", "testing"}  # it goes on with the next form meanwhile
     await _to_delisted(story)
 
 
