@@ -15,7 +15,6 @@ from rbl.store.closings import Elsewhere
 from rbl.store.probes import EnvelopeRow
 from rbl.terms import Address
 
-_PLAIN = "T01"
 # Of the forms whose messages were taken: each costs the host a message.
 _MOST_TAKEN = 2
 
@@ -35,7 +34,7 @@ def rows(
     answered = {row.test_id for row in offered if row.vantage == vantage}
     last = elsewhere.relayed_last
     taken = [row.test_id for row in offered if row.sent_at is not None][:_MOST_TAKEN]
-    wanted = frozenset({_PLAIN, *taken, *([last] if last else [])})
+    wanted = frozenset({planning.PLAIN_FORM, *taken, *([last] if last else [])})
     every = planning.plan(target, identity, elsewhere.hostname, token, extensions=wanted, first=last)
     forms = [each for each in every if each.test in wanted and each.skipped is None]
     controls = control.controls(identity, elsewhere.hostname, elsewhere.known_name, token)

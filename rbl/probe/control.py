@@ -8,8 +8,6 @@ one that is taken spares the others. Pure; ``step`` offers them among the forms 
 
 from collections.abc import Sequence
 
-from publicsuffixlist import PublicSuffixList
-
 from rbl.probe import plan, refusals
 from rbl.probe.dialogue import REFUSALS, EnvelopeOutcome, Offered
 from rbl.probe.plan import Envelope, Identity, TokenSource
@@ -26,8 +24,6 @@ _TITLES = {
 }
 IDS = frozenset(_TITLES)
 """The ids of all controls."""
-
-_SUFFIXES = PublicSuffixList()
 
 
 def title(test: str) -> str:
@@ -49,7 +45,7 @@ def controls(
     """
     name = None if hostname is None else host_name(hostname)
     other = None if known is None else host_name(known)
-    domain = None if name is None else _SUFFIXES.privatesuffix(name)
+    domain = plan.domain_of(name)
     domains = {
         "C01": name,
         "C02": domain if domain != name else None,

@@ -11,6 +11,8 @@ from enum import StrEnum
 from rbl.probe.replies import Reply
 from rbl.terms import EnvelopeResult
 
+PROOFS = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
+"""What a message that came back makes of its form."""
 REFUSALS = frozenset({EnvelopeResult.REFUSED, EnvelopeResult.REFUSED_DATA, EnvelopeResult.AUTH_REQUIRED})
 """The results that say no for good."""
 

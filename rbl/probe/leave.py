@@ -4,14 +4,12 @@ from rbl.config import Probe
 from rbl.errors import Refused
 from rbl.lifecycle import DAY
 from rbl.probe.connection import Clock
+from rbl.probe.dialogue import PROOFS
 from rbl.probe.lease import Lease
 from rbl.store import exemptions, probes, runs, switches
 from rbl.store.engine import Store
 from rbl.store.runs import Claim
-from rbl.terms import Address, EnvelopeResult
-
-# An answer that a receipt gave is proof enough to stop at.
-_PROOF = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
+from rbl.terms import Address
 
 
 class Leave:
@@ -33,7 +31,7 @@ class Leave:
                 exemptions.refuse_test_of(session, self._claim.address)
             except Refused:
                 return True
-            proven = any(one.kind in _PROOF for one in probes.receipts(session, self._claim.run_id))
+            proven = any(one.kind in PROOFS for one in probes.receipts(session, self._claim.run_id))
             return proven or not switches.is_on(session, switches.PROBING)
 
     def connect(self, source: Address | None) -> bool:

@@ -98,6 +98,8 @@ class _Form:
     rcpt_to: str
 
 
+PLAIN_FORM = "T01"
+"""The id of the form that is nothing but a stranger's mail for a stranger."""
 _STRANGER = "<{sender}>"
 _LOCAL = "<{sl}@{hostname}>"  # a forged sender of the host's own
 _LOCAL_LITERAL = "<{sl}@{literal}>"  # the same where no host name is known
@@ -106,7 +108,7 @@ _PLAIN = "<{target}>"
 # In the order of sending where nothing is known of what relays. The odd recipients share the last row, what
 # mail servers log as attacks (quotes, two at signs) at its end: Exim ends a session after three such.
 _FORMS = (
-    _Form("T01", "a stranger's sender, a stranger's recipient", _STRANGER, _PLAIN),
+    _Form(PLAIN_FORM, "a stranger's sender, a stranger's recipient", _STRANGER, _PLAIN),
     _Form("T33", "a recipient whose domain ends in a dot", _STRANGER, "<{target}.>"),
     _Form("T34", "a recipient under another top-level domain", _STRANGER, "<{tl}@{other}>"),
     _Form("T03", "the null sender of bounces", "<>", _PLAIN),
@@ -241,6 +243,11 @@ def _ordered(forms: tuple[_Form, ...], first: str | None, seen: Mapping[str, int
     return tuple(form for row in by_row for form in row)
 
 
+def domain_of(hostname: str | None) -> str | None:
+    """Return the registered domain that *hostname* belongs to, or None where none is known."""
+    return _SUFFIXES.privatesuffix(hostname) if hostname is not None else None
+
+
 def title(test: str) -> str:
     """Return what the form *test* is called for people; "" for an id that is none."""
     return next((form.title for form in _FORMS + _EXTENSIONS if form.test == test), "")
@@ -253,7 +260,7 @@ def _envelope(
     sl = _checked(token(TokenKind.SENDER))
     td = identity.recipient_domain
     hostname = host_name(hostname) if hostname is not None else None
-    domain = _SUFFIXES.privatesuffix(hostname) if hostname is not None else None
+    domain = domain_of(hostname)
     values = {
         "tl": tl,
         "sl": sl,

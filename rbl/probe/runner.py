@@ -119,7 +119,7 @@ def conclude(
             if isinstance(ending, Elsewhere):
                 seen = probes.names_seen(session, claim.host_id)
                 again = confirmation.rows(claim.address, ending, rows, *_new(tools, seen))
-                probes.plan(session, claim, again, ending.hostname)
+                probes.widen(session, claim, again)
                 conclusions.go_on(session, claim, ending.vantage, _ASKED_ELSEWHERE, now)
                 _log.info("confirming", address=str(claim.address), run=claim.run_id, why=_ASKED_ELSEWHERE)
                 return Verdict.UNPROVEN

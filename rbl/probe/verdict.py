@@ -18,13 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rbl.addresses import neighbourhood
-from rbl.probe import control, refusals
-from rbl.probe.dialogue import REFUSALS, Contact, Offered
+from rbl.probe import control, plan, refusals
+from rbl.probe.dialogue import PROOFS, REFUSALS, Contact, Offered
 from rbl.terms import Address, EnvelopeResult, Verdict
 
-_RELAYED = frozenset({EnvelopeResult.RELAYED, EnvelopeResult.MULTIHOP})
 _NULL_SENDER = "<>"
-_PLAIN = "T01"
 _FEW = 3  # forms
 
 
@@ -50,7 +48,7 @@ def verdict(
     the tester's, by which a host may refuse it. *confirms* is the vantage whose answers another is
     asked to confirm.
     """
-    relayed = [message.peer for message in returned if message.kind in _RELAYED]
+    relayed = [message.peer for message in returned if message.kind in PROOFS]
     if any(peer in neighbourhood(target) for peer in relayed):
         return Verdict.OPEN
     if relayed:
@@ -77,13 +75,16 @@ def settled(offered: Sequence[Offered], relayed_last: str | None) -> Sequence[Of
     the host *relayed_last*.
     """
     put_off = [one for one in offered if one.result is EnvelopeResult.DEFERRED]
-    never = {_PLAIN, relayed_last}
-    plain = [one for one in offered if one.test == _PLAIN]
-    if not plain or any(one.result not in REFUSALS for one in plain) or len(put_off) > _FEW:
+    never = {plan.PLAIN_FORM, relayed_last}
+    plain = [one.result for one in offered if one.test == plan.PLAIN_FORM]
+    if not plain or not REFUSALS.issuperset(plain) or len(put_off) > _FEW:
         return offered
     if any(one.test in never or control.is_control(one.test) for one in put_off):
         return offered
-    return [replace(one, result=EnvelopeResult.REFUSED) if one in put_off else one for one in offered]
+    return [
+        replace(one, result=EnvelopeResult.REFUSED) if one.result is EnvelopeResult.DEFERRED else one
+        for one in offered
+    ]
 
 
 def refuses_us(asked: Sequence[Offered], names: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from rbl.store.probetables import ProbeConnection, ProbeEnvelope, ProbeRun, Receipt, TranscriptRow
@@ -93,7 +93,7 @@ def envelopes(session: Session, run_id: int) -> Sequence[EnvelopeRow]:
             row.sent_at,
             vantage=row.vantage,
             answered=row.answered,
-            names=_names(row),
+            names=_names(row.recipient_domain, row.sender_domain, row.ehlo_name),
         )
         for row in rows
     ]
@@ -127,7 +127,7 @@ def names_seen(session: Session, host_id: int) -> Sequence[Names | None]:
     None stands for those of tests from before they were kept. What was never offered is left out.
     """
     rows = session.execute(
-        select(ProbeEnvelope)
+        select(ProbeEnvelope.recipient_domain, ProbeEnvelope.sender_domain, ProbeEnvelope.ehlo_name)
         .join(ProbeRun, ProbeRun.id == ProbeEnvelope.run_id)
         .where(
             ProbeRun.host_id == host_id,
@@ -136,8 +136,8 @@ def names_seen(session: Session, host_id: int) -> Sequence[Names | None]:
         )
         .order_by(ProbeEnvelope.id.desc())
         .limit(_MOST_LOOKED_AT)
-    ).scalars()
-    latest_first = dict.fromkeys(_names(row) for row in rows)
+    )
+    latest_first = dict.fromkeys(_names(*row) for row in rows)
     return list(reversed(latest_first))
 
 
@@ -217,14 +217,7 @@ def readdress(session: Session, claim: Claim, senders: Mapping[str, str]) -> Non
         Conflict: the run is held by this worker no more.
     """
     held(session, claim)
-    rows = session.execute(
-        select(ProbeEnvelope).where(
-            ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.test_id.in_(senders),
-            ProbeEnvelope.result.is_(None),
-        )
-    ).scalars()
-    for row in rows:
+    for row in _rows(session, claim, ProbeEnvelope.test_id.in_(senders), ProbeEnvelope.result.is_(None)):
         row.mail_from = senders[row.test_id]
 
 
@@ -298,13 +291,8 @@ def try_again(session: Session, claim: Claim, unheard: Collection[str] = ()) -> 
     """
     held(session, claim)
     here = ProbeEnvelope.vantage.in_(("", from_vantage(claim.vantage)))
-    rows = session.execute(
-        select(ProbeEnvelope).where(
-            ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.result.in_(_TEMPORARY) | (ProbeEnvelope.test_id.in_(unheard) & here),
-        )
-    ).scalars()
-    for row in rows:
+    is_unheard = ProbeEnvelope.test_id.in_(unheard) & here
+    for row in _rows(session, claim, ProbeEnvelope.result.in_(_TEMPORARY) | is_unheard):
         row.result = None
 
 
@@ -315,27 +303,26 @@ def ask_again(session: Session, claim: Claim, tests: Collection[str]) -> None:
         Conflict: the run is held by this worker no more.
     """
     held(session, claim)
-    rows = session.execute(
-        select(ProbeEnvelope).where(
-            ProbeEnvelope.run_id == claim.run_id,
-            ProbeEnvelope.test_id.in_(tests),
-            ProbeEnvelope.vantage == from_vantage(claim.vantage),
-        )
-    ).scalars()
-    for row in rows:
+    here = ProbeEnvelope.vantage == from_vantage(claim.vantage)
+    for row in _rows(session, claim, ProbeEnvelope.test_id.in_(tests), here):
         row.result = None
 
 
-def _names(row: ProbeEnvelope) -> Names | None:
-    if row.recipient_domain is None or row.sender_domain is None or row.ehlo_name is None:
+def _names(recipient_domain: str | None, sender_domain: str | None, ehlo_name: str | None) -> Names | None:
+    if recipient_domain is None or sender_domain is None or ehlo_name is None:
         return None
-    return Names(row.recipient_domain, row.sender_domain, row.ehlo_name)
+    return Names(recipient_domain, sender_domain, ehlo_name)
+
+
+def _rows(session: Session, claim: Claim, *which: ColumnElement[bool]) -> Sequence[ProbeEnvelope]:
+    """Return the envelopes of the claimed run that are *which*, in the order of the plan."""
+    of_run = select(ProbeEnvelope).where(ProbeEnvelope.run_id == claim.run_id, *which)
+    return session.scalars(of_run.order_by(ProbeEnvelope.id)).all()
 
 
 def _tried(session: Session, claim: Claim, test_id: str) -> ProbeEnvelope:
     """Return the envelope of a form that is offered from the run's vantage now: the newest, else."""
-    of_form = (ProbeEnvelope.run_id == claim.run_id, ProbeEnvelope.test_id == test_id)
-    rows = session.scalars(select(ProbeEnvelope).where(*of_form).order_by(ProbeEnvelope.id)).all()
+    rows = _rows(session, claim, ProbeEnvelope.test_id == test_id)
     here = from_vantage(claim.vantage)
     return next((row for row in rows if row.vantage == here), rows[-1])
 
