@@ -236,6 +236,18 @@ def test_the_policy_page_says_from_where_tests_come_and_what_two_addresses_decid
         assert words in seen, words
 
 
+def test_a_tester_without_a_name_is_told_by_its_addresses(
+    parts: Parts, serve: Callable[[Parts], Served]
+) -> None:
+    """A web process of its own need not know by what name the workers greet."""
+    probe = parts.settings.probe.model_copy(update={"enabled": False, "ehlo_name": None})
+    served = serve(replace(parts, settings=parts.settings.model_copy(update={"probe": probe})))
+
+    seen = text_of(httpx2.get(f"{served.url}/policy"))
+
+    assert "Tests come from 192.0.2.10 , and may come from addresses" in seen
+
+
 def test_who_blocks_the_tester_is_told_what_to_do(browser: httpx2.Client, world: World) -> None:
     """Not delisted for it: the page says why, what to take out, and that a retest follows."""
     world.list_it()
